@@ -1,0 +1,7 @@
+"""mdeas: paired (background, composite, mask, depth) data sets, and the small network that learns from them."""
+
+__version__ = "0.1.0"
+
+
+class MdeasError(Exception):
+    """Something the user can mend: one line saying what happened; which path or value; what to do."""

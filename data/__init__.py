@@ -1,0 +1,1 @@
+"""Pictures that ship with the package, so that every command runs with no arguments."""

@@ -1,0 +1,140 @@
+"""Every option of every command with its default: frozen dataclasses, standard library only.
+
+The command line reads its defaults from here and hands the finished dataclass to the stage, so a default is
+written once. Nothing heavy may be imported here: ``mdeas --help`` reads this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FG_DIR = Path("data/fg")
+BG_DIR = Path("data/bg")
+DATASET_DIR = Path("data/dataset")
+RUNS_DIR = Path("runs")
+
+
+@dataclass(frozen=True)
+class MakeMasksConfig:
+    """``mdeas make-masks``: foreground where alpha > ``mask_threshold`` (0-254)."""
+
+    fg: Path | None = None  # None: data/fg, or the bundled pictures where neither data/fg nor data/bg exists
+    out: Path = Path("data/fg_mask")
+    mask_threshold: int = 127
+
+
+@dataclass(frozen=True)
+class MakeDatasetConfig:
+    """``mdeas make-dataset``; ``size`` in pixels, ``scale`` as fractions of ``size``, ``jobs`` -1 = every core."""
+
+    fg: Path | None = None  # None: as in MakeMasksConfig
+    bg: Path | None = None
+    out: Path = DATASET_DIR
+    size: int = 224
+    placements: int = 20
+    flips: bool = True
+    scale: tuple[float, float] = (0.3, 0.7)
+    quality: int = 90
+    mask_threshold: int = 127
+    seed: int = 0
+    limit: int | None = None
+    jobs: int = -1
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class LabelDepthConfig:
+    """``mdeas label-depth``; ``batch`` samples are one commit to disk, ``micro_batch`` one forward pass."""
+
+    dataset: Path = DATASET_DIR
+    batch: int = 1000
+    micro_batch: int = 32
+    model: str = "bundled"
+    weights: Path | None = None
+    device: str = "auto"
+    jobs: int = -1
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class StatsConfig:
+    """``mdeas stats``."""
+
+    dataset: Path = DATASET_DIR
+    jobs: int = -1
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """``mdeas verify``: ``sample`` pictures a kind are decoded; None decodes all of them."""
+
+    dataset: Path = DATASET_DIR
+    sample: int | None = None
+    jobs: int = -1
+
+
+@dataclass(frozen=True)
+class PreviewConfig:
+    """``mdeas preview``: a contact sheet of ``count`` samples drawn with ``seed``."""
+
+    dataset: Path = DATASET_DIR
+    out: Path = Path("preview.png")
+    count: int = 8
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """``mdeas train``; ``size`` None = the data set's own, ``limit`` counts training samples."""
+
+    dataset: Path = DATASET_DIR
+    model: str = "mdeas"
+    run: str = "mdeas"
+    runs: Path = RUNS_DIR
+    size: int | None = None
+    epochs: int = 10
+    batch_size: int = 32
+    lr: float = 1e-3
+    loss: str = "mdeas"
+    schedule: str = "constant"
+    limit: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 2
+    resume: bool = True
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """``mdeas evaluate``: a checkpoint on every validation stratum, beside the no-learning baseline."""
+
+    dataset: Path = DATASET_DIR
+    run: str = "mdeas"
+    runs: Path = RUNS_DIR
+    checkpoint: Path | None = None  # None: best.ckpt of the run
+    batch_size: int = 32
+    limit: int | None = None
+    device: str = "auto"
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """``mdeas predict BG FRAME...``: depth and mask pictures from a checkpoint."""
+
+    background: Path = Path()
+    frames: tuple[Path, ...] = ()
+    checkpoint: Path | None = None  # None: best.ckpt of runs/mdeas
+    out: Path = Path("predictions")
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """``mdeas demo``: the whole chain on the bundled pictures."""
+
+    out: Path = Path("demo")
+    seed: int = 0
+    jobs: int = -1

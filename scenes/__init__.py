@@ -1,0 +1,1 @@
+"""Random furnished rooms with exact depth, drawn by a small ray tracer."""
