@@ -54,6 +54,8 @@ class LabelDepthConfig:
     weights: Path | None = None
     device: str = "auto"
     jobs: int = -1
+    pictures: Path | None = None  # label this folder of pictures instead of a data set
+    out: Path = Path("depth")  # where the labels of ``pictures`` go
     overwrite: bool = False
 
 
@@ -128,6 +130,25 @@ class PredictConfig:
     frames: tuple[Path, ...] = ()
     checkpoint: Path | None = None  # None: best.ckpt of runs/mdeas
     out: Path = Path("predictions")
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class DepthTrainConfig:
+    """``mdeas train-depth``: the bundled depth network again, from rendered rooms."""
+
+    out: Path = RUNS_DIR / "depth"
+    steps: int = 20_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluateDepthConfig:
+    """``mdeas evaluate-depth``: a depth network on real RGB-D frames in the folder ``pairs``."""
+
+    pairs: Path = Path()
+    model: str = "bundled"
+    weights: Path | None = None
     device: str = "auto"
 
 
