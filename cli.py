@@ -1,7 +1,7 @@
 """The command line: one short command per stage, shared options at the top.
 
-Commands read their defaults from ``pipeline/options.py``, build the stage's config, call the stage and print its
-report. Stages are imported inside their commands, so that ``mdeas --help`` answers at once.
+Commands read their defaults from ``pipeline/options.py``, build the stage's config, call the stage and print
+its report. Stages are imported inside their commands, so that ``mdeas --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class Report(Protocol):
 
 class MdeasGroup(click.Group):
     """Turns everything a user can mend into one ``Error:`` line, at this one place."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the chain, not of the alphabet."""
+        return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; exit code 1 for what can be mended, 130 when interrupted."""
@@ -123,17 +127,26 @@ def option(*names: str, of: Any = None, **settings: Any) -> Callable[[Command], 
 
 
 config_option = option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), is_eager=True, expose_value=False,
-    callback=read_config, help="TOML file with a table of options for each command.",
-)  # fmt: skip
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    help="TOML file with a table of options for each command.",
+)
 debug_option = option(
-    "--debug", is_flag=True, expose_value=False, is_eager=True, callback=note_debug, show_default=False,
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    show_default=False,
+    callback=note_debug,
     help="Show the traceback of an error.",
-)  # fmt: skip
+)
 
 
 def command(name: str) -> Callable[[Command], click.Command]:
-    """A command whose function returns a report: printed for people, or as one JSON object with ``--json``."""
+    """A command whose function returns a report: text for people, or one JSON object with ``--json``."""
 
     def decorate(function: Command) -> click.Command:
         @functools.wraps(function)
@@ -165,7 +178,14 @@ def dataset_option(of: Any) -> Callable[[Command], Command]:
 
 def jobs_option(of: Any) -> Callable[[Command], Command]:
     """``--jobs``, the same everywhere; it never changes a byte of the result."""
-    return option("--jobs", of=of, type=int, help="Worker processes; -1 is one a core.")
+    return option("--jobs", of=of, type=int, callback=check_jobs, help="Worker processes; -1 is one a core.")
+
+
+def check_jobs(_ctx: click.Context, _param: click.Parameter, jobs: int) -> int:
+    """A positive number, or -1."""
+    if jobs < 1 and jobs != -1:
+        raise click.BadParameter("use a number of processes from 1, or -1 for one a core")
+    return jobs
 
 
 def device_option(of: Any) -> Callable[[Command], Command]:
@@ -180,8 +200,8 @@ def device_option(of: Any) -> Callable[[Command], Command]:
 @config_option
 @debug_option
 def cli() -> None:
-    """From cut-outs and background photos to a paired data set (background, composite, mask, depth) and the small
-    network that learns from it.
+    """From cut-outs and background photos to a paired data set (background, composite, mask, depth) and the
+    small network that learns from it.
 
     Every command runs with no arguments, in this order:
 
@@ -191,8 +211,8 @@ def cli() -> None:
       mdeas stats           exact mean and standard deviation
       mdeas train           the network, into runs/
 
-    `mdeas demo` runs the whole chain, small, in a few minutes. Options come from the command line, MDEAS_* in the
-    environment (MDEAS_TRAIN_EPOCHS=3), the --config file, the defaults, in this order.
+    `mdeas demo` runs the whole chain, small, in a few minutes. Options come from the command line, MDEAS_* in
+    the environment (MDEAS_TRAIN_EPOCHS=3), the --config file, the defaults, in this order.
     """
 
 
@@ -203,8 +223,8 @@ def cli() -> None:
 def demo(**options: Any) -> Report:
     """The whole chain on the bundled pictures, small, in a few minutes on two cores.
 
-    Makes a data set, labels its depth, measures it, trains the network, evaluates it beside the baseline that learns
-    nothing, and ends with the paths of what to look at.
+    Makes a data set, labels its depth, measures it, trains the network, evaluates it beside the baseline that
+    learns nothing, and ends with the paths of what to look at.
     """
     from .pipeline.demo import run_demo
 
@@ -300,8 +320,8 @@ def make_masks(**options: Any) -> Report:
 def make_dataset(**options: Any) -> Report:
     """Every cut-out on every background, mirrored and not, at random places, with exact masks.
 
-    Writes STORED zip archives, samples.parquet and dataset.json. A run that was stopped goes on from where it was.
-    With neither data/fg nor data/bg, the bundled pictures are used.
+    Writes STORED zip archives, samples.parquet and dataset.json. A run that was stopped goes on from where it
+    was. With neither data/fg nor data/bg, the bundled pictures are used.
     """
     from .pipeline.composite import make_dataset
 
@@ -338,7 +358,7 @@ def make_dataset(**options: Any) -> Report:
 def label_depth(**options: Any) -> Report:
     """A depth label for every sample, by a pretrained monocular network, as 16-bit PNG.
 
-    The bundled network works offline. depth.json states what the values mean: kind, unit, and which way is nearer.
+    The bundled network works offline. depth.json states what the values mean: kind, unit, which way is nearer.
     """
     from .pipeline.depth import label_depth
 
@@ -349,7 +369,7 @@ def label_depth(**options: Any) -> Report:
 @dataset_option(StatsConfig)
 @jobs_option(StatsConfig)
 def stats(**options: Any) -> Report:
-    """Exact mean and standard deviation of bg, fg_bg, mask and depth, from integer sums over the decoded files."""
+    """Exact mean and standard deviation of bg, fg_bg, mask and depth, over the decoded files."""
     from .pipeline.stats import compute_stats
 
     return compute_stats(StatsConfig(**options))
@@ -383,8 +403,8 @@ def stats(**options: Any) -> Report:
 def train(**options: Any) -> Report:
     """Trains a network that takes (bg, fg_bg) and predicts depth and mask, into runs/NAME.
 
-    Splits are by asset: no validation picture shares what it is judged on with training. A stopped run goes on and
-    ends with the same figures.
+    Splits are by asset: no validation picture shares what it is judged on with training. A stopped run goes
+    on and ends with the same figures.
     """
     from .models.train import train
 
@@ -478,10 +498,10 @@ def train_depth(**options: Any) -> Report:
 @option("--weights", of=EvaluateDepthConfig, type=FILE, help="Weights file, for networks that need one.")
 @device_option(EvaluateDepthConfig)
 def evaluate_depth(**options: Any) -> Report:
-    """Judges a depth network on real RGB-D frames: NAME_rgb.jpg beside NAME_depth.png (16 bit, millimetres).
+    """Judges a depth network on real RGB-D frames.
 
-    Scale and shift are fitted in log inverse depth; a constant and the best linear function of the image row stand
-    beside it.
+    PAIRS is a folder of NAME_rgb.jpg beside NAME_depth.png (16 bit, millimetres, 0 where unknown). Scale and
+    shift are fitted in log inverse depth; a constant and the best linear function of the row stand beside it.
     """
     from .models.depth_eval import evaluate_depth
 

@@ -26,7 +26,7 @@ class MakeMasksConfig:
 
 @dataclass(frozen=True)
 class MakeDatasetConfig:
-    """``mdeas make-dataset``; ``size`` in pixels, ``scale`` as fractions of ``size``, ``jobs`` -1 = every core."""
+    """``mdeas make-dataset``: ``size`` in pixels, ``scale`` as fractions of it, ``jobs`` -1 = one a core."""
 
     fg: Path | None = None  # None: as in MakeMasksConfig
     bg: Path | None = None

@@ -1,1 +1,1 @@
-"""Random furnished rooms with exact depth, drawn by a small ray tracer."""
+"""Random indoor scenes with exact depth, and random cut-outs: what the bundled depth network is trained on."""
