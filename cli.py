@@ -145,7 +145,7 @@ debug_option = option(
 )
 
 
-def command(name: str) -> Callable[[Command], click.Command]:
+def command(name: str, brief: str) -> Callable[[Command], click.Command]:
     """A command whose function returns a report: text for people, or one JSON object with ``--json``."""
 
     def decorate(function: Command) -> click.Command:
@@ -166,7 +166,7 @@ def command(name: str) -> Callable[[Command], click.Command]:
         )
         for decorator in (debug_option, json_option, config_option):
             run = decorator(run)
-        return cli.command(name)(run)
+        return cli.command(name, short_help=brief)(run)
 
     return decorate
 
@@ -194,7 +194,12 @@ def device_option(of: Any) -> Callable[[Command], Command]:
 
 
 @click.group(
-    cls=MdeasGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MDEAS"}
+    cls=MdeasGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "MDEAS",
+        "max_content_width": 100,
+    },
 )
 @click.version_option(__version__, prog_name="mdeas")
 @config_option
@@ -216,7 +221,7 @@ def cli() -> None:
     """
 
 
-@command("demo")
+@command("demo", "The whole chain, small, on the bundled pictures.")
 @option("--out", of=DemoConfig, type=FOLDER, help="Where everything goes.")
 @option("--seed", of=DemoConfig, type=click.IntRange(min=0), help="Same seed, same data set.")
 @jobs_option(DemoConfig)
@@ -231,7 +236,7 @@ def demo(**options: Any) -> Report:
     return run_demo(DemoConfig(**options))
 
 
-@command("make-masks")
+@command("make-masks", "The mask of every cut-out, from its alpha.")
 @option(
     "--fg",
     of=MakeMasksConfig,
@@ -256,7 +261,7 @@ def make_masks(**options: Any) -> Report:
     return make_masks(MakeMasksConfig(**options))
 
 
-@command("make-dataset")
+@command("make-dataset", "Every cut-out on every background, with exact masks.")
 @option(
     "--fg",
     of=MakeDatasetConfig,
@@ -328,7 +333,7 @@ def make_dataset(**options: Any) -> Report:
     return make_dataset(MakeDatasetConfig(**options))
 
 
-@command("label-depth")
+@command("label-depth", "A depth label for every sample.")
 @dataset_option(LabelDepthConfig)
 @option(
     "--batch",
@@ -358,14 +363,14 @@ def make_dataset(**options: Any) -> Report:
 def label_depth(**options: Any) -> Report:
     """A depth label for every sample, by a pretrained monocular network, as 16-bit PNG.
 
-    The bundled network works offline. depth.json states what the values mean: kind, unit, which way is nearer.
+    The bundled network works offline. depth.json states what the values mean: kind, unit, way, mapping.
     """
     from .pipeline.depth import label_depth
 
     return label_depth(LabelDepthConfig(**options))
 
 
-@command("stats")
+@command("stats", "Exact mean and std of bg, fg_bg, mask and depth.")
 @dataset_option(StatsConfig)
 @jobs_option(StatsConfig)
 def stats(**options: Any) -> Report:
@@ -375,7 +380,7 @@ def stats(**options: Any) -> Report:
     return compute_stats(StatsConfig(**options))
 
 
-@command("train")
+@command("train", "Train a network for depth and mask.")
 @dataset_option(TrainConfig)
 @option("--model", of=TrainConfig, help="Dual-head network; `mdeas models` lists them.")
 @option("--run", of=TrainConfig, help="Name of the run.")
@@ -411,7 +416,7 @@ def train(**options: Any) -> Report:
     return train(TrainConfig(**options))
 
 
-@command("evaluate")
+@command("evaluate", "Metrics of a checkpoint, beside the baseline.")
 @dataset_option(EvaluateConfig)
 @option("--run", of=EvaluateConfig, help="Name of the run.")
 @option("--runs", of=EvaluateConfig, type=FOLDER, help="Folder of all runs.")
@@ -429,7 +434,7 @@ def evaluate(**options: Any) -> Report:
     return evaluate(EvaluateConfig(**options))
 
 
-@command("predict")
+@command("predict", "Depth and mask pictures from a checkpoint.")
 @click.argument("background", metavar="BG", type=FILE)
 @click.argument("frames", metavar="FRAME...", type=FILE, nargs=-1, required=True)
 @option(
@@ -444,7 +449,7 @@ def predict(**options: Any) -> Report:
     return predict(PredictConfig(**options))
 
 
-@command("verify")
+@command("verify", "Check every archive and every row.")
 @dataset_option(VerifyConfig)
 @option(
     "--sample",
@@ -461,7 +466,7 @@ def verify(**options: Any) -> Report:
     return verify_dataset(VerifyConfig(**options))
 
 
-@command("preview")
+@command("preview", "A contact sheet of random samples.")
 @dataset_option(PreviewConfig)
 @option("--out", of=PreviewConfig, type=FILE, help="The PNG to write.")
 @option("--count", of=PreviewConfig, type=click.IntRange(1, 1000), help="Samples on the sheet.")
@@ -473,7 +478,7 @@ def preview(**options: Any) -> Report:
     return make_preview(PreviewConfig(**options))
 
 
-@command("models")
+@command("models", "The networks there are.")
 def models() -> Report:
     """The networks: name, parameters, input sizes, licence, and where the weights come from."""
     from .models.catalogue import list_models
@@ -481,7 +486,7 @@ def models() -> Report:
     return list_models()
 
 
-@command("train-depth")
+@command("train-depth", "Train the bundled depth network again.")
 @option("--out", of=DepthTrainConfig, type=FOLDER, help="Folder of the run: checkpoint, log, weights.")
 @option("--steps", of=DepthTrainConfig, type=click.IntRange(min=1), help="Training steps.")
 @option("--seed", of=DepthTrainConfig, type=click.IntRange(min=0), help="Seed of scenes and weights.")
@@ -492,7 +497,7 @@ def train_depth(**options: Any) -> Report:
     return train_depth(DepthTrainConfig(**options))
 
 
-@command("evaluate-depth")
+@command("evaluate-depth", "Judge a depth network on RGB-D frames.")
 @click.argument("pairs", type=FOLDER)
 @option("--model", of=EvaluateDepthConfig, help="Depth network; `mdeas models` lists them.")
 @option("--weights", of=EvaluateDepthConfig, type=FILE, help="Weights file, for networks that need one.")
