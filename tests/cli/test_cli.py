@@ -1,0 +1,165 @@
+"""The command line as a whole: help, precedence of options, error lines, exit codes, what is imported."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from mdeas import MdeasError, __version__
+from mdeas.cli import cli
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted(cli.commands)
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(cli, ["--version"]).output == f"mdeas, version {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0
+    command = cli.commands[name]
+    assert command.help and command.short_help and len(command.short_help) < 58
+    for parameter in command.params:
+        assert parameter.param_type_name == "argument" or parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name: str) -> None:
+    assert f"mdeas {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from mdeas.cli import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = set(out.splitlines()[-1].split())
+    assert "click" in loaded
+    assert not loaded & {"torch", "cv2", "numpy", "timm", "pyarrow", "joblib", "PIL"}
+
+
+@pytest.mark.parametrize("module", ["composite", "mask", "stats", "verify", "preview"])
+def test_compositing_runs_without_torch(module: str) -> None:
+    code = f"import sys, mdeas.pipeline.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level names that a file imports; relative ones as ``.package``."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0] if not node.level else f".{'.' * node.level}{node.module or ''}")
+    return names
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipeline").glob("*.py")), ids=lambda path: path.name)
+def test_pipeline_layering(path: Path) -> None:
+    found = imports(path)
+    assert "click" not in found
+    if path.name not in {"depth.py", "demo.py"}:
+        assert "torch" not in found
+        assert not [name for name in found if name.startswith("...models")]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.py")), ids=lambda path: path.name)
+def test_only_the_command_line_knows_click(path: Path) -> None:
+    assert "click" not in imports(path)
+
+
+def test_every_package_folder_is_packaged() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    tracked = subprocess.run(
+        ["git", "ls-files", "*__init__.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    folders = {".".join(["mdeas", *Path(name).parent.parts]) for name in tracked}
+    assert folders == set(listed)
+
+
+def test_config_file_then_environment_then_command_line(tmp_path: Path) -> None:
+    config = tmp_path / "mdeas.toml"
+    config.write_text('[verify]\ndataset = "from-file"\n')
+
+    def where(*arguments: str, env: dict[str, str] | None = None) -> str:
+        result = CliRunner().invoke(cli, [*arguments], env=env)
+        assert result.exit_code == 1
+        return re.findall(r"from-\w+", result.output)[0]
+
+    assert where("verify", "--config", str(config)) == "from-file"
+    assert where("--config", str(config), "verify") == "from-file"
+    env = {"MDEAS_VERIFY_DATASET": "from-environment"}
+    assert where("--config", str(config), "verify", env=env) == "from-environment"
+    assert where("--config", str(config), "verify", "--dataset", "from-line", env=env) == "from-line"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[verify]\ndatset = 'x'\n", "no such option: datset"),
+        ("[veryfy]\ndataset = 'x'\n", "no such command: [veryfy]"),
+        ("[verify\n", "not a TOML file"),
+    ],
+)
+def test_wrong_config_file(tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "mdeas.toml"
+    config.write_text(text)
+    result = CliRunner().invoke(cli, ["verify", "--config", str(config)])
+    assert result.exit_code == 1
+    assert message in result.stderr and str(config) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["make-dataset", "--size", "0"],
+        ["make-dataset", "--scale", "0.5"],
+        ["stats", "--jobs", "0"],
+        ["train", "--epochs", "none"],
+        ["no-such-command"],
+    ],
+)
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(cli, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (MdeasError("no pictures; data/fg; put some there"), 1, "Error: no pictures; data/fg; put some there"),
+        (OSError(28, "No space left on device", "data/x.zip"), 1, "Error: No space left on device; data/x.zip; free"),
+        (KeyboardInterrupt(), 130, "Interrupted: the same command goes on from here."),
+    ],
+)
+def test_errors_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, line: str
+) -> None:
+    def stage(_config: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("mdeas.pipeline.verify.verify_dataset", stage)
+    result = CliRunner().invoke(cli, ["verify"])
+    assert result.exit_code == code
+    assert result.stderr.strip().startswith(line)
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["verify", "--debug", "--dataset", str(tmp_path / "none")])
+    assert isinstance(result.exception, MdeasError)
+
+
+def test_json_is_one_object(dataset_dir: Path) -> None:
+    result = CliRunner().invoke(cli, ["verify", "--dataset", str(dataset_dir), "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["problems"] == []
