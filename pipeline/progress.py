@@ -19,6 +19,11 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def announce(text: str) -> None:
+    """One line on stderr: what begins now."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Counts ``total`` steps of a job; the rate and the ETA count only the steps of this run.
 
