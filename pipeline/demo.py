@@ -60,7 +60,8 @@ class DemoReport:
             f"  {path:<{max(map(len, self.look_at))}}  {what}" for path, what in self.look_at.items()
         )
         return (
-            f"{self.reports['evaluate']}\n\nStages\n{times}\n  {'in all':<14}{sum(self.seconds.values()):7.1f} s\n\n"
+            f"{self.reports['evaluate']}\n\n"
+            f"Stages\n{times}\n  {'in all':<14}{sum(self.seconds.values()):7.1f} s\n\n"
             f"Look at\n{paths}"
         )
 
