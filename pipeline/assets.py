@@ -1,0 +1,177 @@
+"""The user's pictures: where they are, which files count, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .. import MdeasError
+from . import images
+from .manifest import write_bytes
+from .options import BG_DIR, FG_DIR
+from .split import content_hashes
+
+Kind = Literal["fg", "bg"]
+
+# What people call pictures: a file of such a name that cannot be read is reported, not passed over.
+PICTURE_EXTENSIONS = frozenset(
+    {".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl"}
+    | {".pbm", ".pgm", ".png", ".ppm", ".psd", ".svg", ".tga", ".tif", ".tiff", ".webp"}
+)
+_PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+
+# A background whose grey values hardly vary shows nothing that a network could learn depth from.
+FLAT_STD = 2.0
+# Backgrounds are named and hashed at this size, whatever the data set's size.
+_HASH_GREY = 128
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the pictures come from."""
+
+    fg: Path
+    bg: Path
+    bundled: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that looks like a picture."""
+
+    kind: Kind
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Verdict on a source: usable with its size and content hashes, or not, with the reason."""
+
+    source: Source
+    width: int = 0
+    height: int = 0
+    hashes: tuple[int, int] = (0, 0)
+    reason: str = ""
+    note: str = ""
+
+
+def bundled_folder(kind: Kind) -> Path:
+    """The pictures inside the package."""
+    return Path(str(resources.files("mdeas.data").joinpath("bundled", kind)))
+
+
+def find_folders(fg: Path | None, bg: Path | None) -> Folders:
+    """The folders to read: as given, else ``data/fg`` and ``data/bg``, else the bundled pictures.
+
+    Raises:
+        MdeasError: If a folder is missing, or only one of ``data/fg`` and ``data/bg`` is there.
+    """
+    if fg is None and bg is None and not FG_DIR.exists() and not BG_DIR.exists():
+        return Folders(bundled_folder("fg"), bundled_folder("bg"), bundled=True)
+    return Folders(_existing(fg or FG_DIR, "fg"), _existing(bg or BG_DIR, "bg"), bundled=False)
+
+
+def find_foregrounds(fg: Path | None) -> tuple[Path, bool]:
+    """The folder of cut-outs alone and whether it is the bundled one."""
+    if fg is None and not FG_DIR.exists() and not BG_DIR.exists():
+        return bundled_folder("fg"), True
+    return _existing(fg or FG_DIR, "fg"), False
+
+
+def _existing(folder: Path, kind: Kind) -> Path:
+    what = "cut-outs (PNG with alpha)" if kind == "fg" else "backgrounds"
+    if not folder.exists():
+        raise MdeasError(f"no such folder: {folder}; put {what} there or give another with --{kind}")
+    if not folder.is_dir():
+        raise MdeasError(f"not a folder: {folder}; give a folder of {what} with --{kind}")
+    return folder
+
+
+def list_sources(folder: Path, kind: Kind) -> list[Source]:
+    """Every file of ``folder`` that looks like a picture by its name or its first bytes, by name.
+
+    Raises:
+        MdeasError: If there is none.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        sources = [Source(kind, path, _sha256(path)) for path in files if _looks_like_picture(path)]
+    except OSError as error:
+        raise MdeasError(
+            f"cannot read: {error.filename or folder} ({error.strerror}); check the permissions"
+        ) from error
+    if not sources:
+        raise MdeasError(f"no pictures in the folder: {folder}; put some there or give another with --{kind}")
+    return sources
+
+
+def _looks_like_picture(path: Path) -> bool:
+    if path.suffix.lower() in PICTURE_EXTENSIONS:
+        return True
+    with path.open("rb") as file:
+        start = file.read(16)
+    return start.startswith(_PICTURE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class InspectionTask:
+    """One source, what the data set asks of it, and where its prepared form goes."""
+
+    source: Source
+    size: int
+    mask_threshold: int
+    least: int  # the longer side of the smallest placement, in pixels
+    prepared: Path
+
+
+def inspect(task: InspectionTask) -> Inspection:
+    """Decode a source completely and judge it; if usable, write its prepared form losslessly.
+
+    Prepared: a background as a square of the data set's size, a foreground trimmed to its box.
+    """
+    source = task.source
+    try:
+        if source.kind == "bg":
+            return _inspect_background(task)
+        return _inspect_foreground(task)
+    except MdeasError as error:
+        # "reason: path; advice" is for a user of the function; a list of files needs the reason alone.
+        return Inspection(source, reason=str(error).split(f": {source.path}")[0])
+
+
+def _inspect_background(task: InspectionTask) -> Inspection:
+    rgb = images.read_background(task.source.path, min_side=task.size)
+    height, width = rgb.shape[:2]
+    pixels = images.square(rgb, task.size)
+    write_bytes(task.prepared, images.encode_png(pixels))
+    note = "flat: hardly any content" if float(np.std(pixels)) < FLAT_STD else ""
+    return Inspection(task.source, width, height, content_hashes(rgb), note=note)
+
+
+def _inspect_foreground(task: InspectionTask) -> Inspection:
+    rgba = images.read_foreground(task.source.path, task.mask_threshold)
+    height, width = rgba.shape[:2]
+    smallest = images.resize_rgba(rgba, *fit(width, height, task.least))
+    if smallest[:, :, 3].max() <= task.mask_threshold:
+        return Inspection(task.source, reason=f"so thin that its mask is empty at {task.least} pixels")
+    write_bytes(task.prepared, images.encode_png(rgba))
+    small = images.resize_rgba(rgba, *fit(width, height, min(max(width, height), 2 * _HASH_GREY)))
+    grey = np.full((*small.shape[:2], 3), _HASH_GREY, np.uint8)
+    return Inspection(task.source, width, height, content_hashes(images.paste(grey, small, 0, 0)))
+
+
+def fit(width: int, height: int, longer: int) -> tuple[int, int]:
+    """Width and height whose longer side is ``longer``, same shape, at least one pixel."""
+    most = max(width, height)
+    return max(1, round(width * longer / most)), max(1, round(height * longer / most))

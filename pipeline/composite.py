@@ -1,0 +1,554 @@
+"""make-dataset: every foreground on every background, with its mask, in shards that survive any stop.
+
+Unfinished work lives in ``.work`` inside the data set's folder: ``plan.json`` (options, assets, splits), the
+prepared foregrounds, and a record for each finished shard. ``dataset.json`` appears last and ``.work`` goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import re
+import shutil
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import MdeasError, __version__
+from . import images, parallel
+from .assets import (
+    Folders,
+    Inspection,
+    InspectionTask,
+    Kind,
+    Source,
+    find_folders,
+    inspect,
+    list_sources,
+)
+from .lock import locked
+from .manifest import (
+    BACKGROUNDS_NAME,
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    SAMPLES_NAME,
+    SAMPLES_PER_SHARD,
+    Asset,
+    DatasetManifest,
+    Rejected,
+    Samples,
+    background_name,
+    read_json,
+    read_manifest,
+    read_samples,
+    sample_name,
+    shard_count,
+    shard_name,
+    write_json,
+    write_manifest,
+    write_samples,
+)
+from .mask import check_threshold, threshold_alpha
+from .options import MakeDatasetConfig
+from .plan import Plan
+from .progress import Progress
+from .shards import ShardReader, ShardRecord, ShardWriter
+from .split import split_assets
+
+log = logging.getLogger(__name__)
+
+WORK_NAME = ".work"
+_PLAN_NAME = "plan.json"
+_FOREGROUNDS_NAME = "fg.zip"
+_KINDS: tuple[Kind, ...] = ("fg", "bg")
+# What a data set consists of, all that --overwrite may remove.
+_OWN_FILES = re.compile(
+    r"((fg_bg|mask|depth)-\d{5,}\.zip|bg\.zip|dataset\.json|samples\.parquet|depth\.json|stats\.json)(\.part)?"
+)
+_MIN_SIZE, _MAX_SIZE = 16, 4096
+# Resized foregrounds that a worker keeps for the next background.
+_CACHE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class MakeDatasetReport:
+    """What ``make_dataset`` did; ``made`` counts the samples of this run, ``samples`` those of the set."""
+
+    out: str
+    samples: int
+    made: int
+    seconds: float
+    bytes: int
+    shards: int
+    fg: int
+    bg: int
+    splits: dict[str, int]
+    bundled: bool
+    rejected: tuple[Rejected, ...]
+    flagged: tuple[Asset, ...]
+
+    def summary(self) -> str:
+        """The report in words."""
+        lines = [f"{self.samples:,} samples of {self.fg} foregrounds on {self.bg} backgrounds in {self.out}"]
+        if self.bundled:
+            lines.append("made of the bundled pictures: there is neither data/fg nor data/bg")
+        if self.made:
+            rate = self.made / max(self.seconds, 1e-9)
+            lines.append(f"{self.made:,} made in {self.seconds:.1f} s, {rate:,.0f} a second")
+        else:
+            lines.append("nothing to do: the data set was complete")
+        lines.append(f"{self.bytes / 1e6:,.1f} MB in {self.shards} archives")
+        lines.append("splits: " + ", ".join(f"{name} {count:,}" for name, count in self.splits.items()))
+        if self.rejected:
+            lines.append(f"{len(self.rejected)} files left out:")
+            lines += [f"  {one.kind}/{one.file}: {one.reason}" for one in self.rejected]
+        lines += [f"used, but look at it: {one.file} ({one.note})" for one in self.flagged]
+        return "\n".join(lines)
+
+
+def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
+    """Make the data set, or what is missing of it.
+
+    The bytes depend on the assets and the options alone, not on ``jobs``, the order or restarts.
+
+    Raises:
+        MdeasError: If options or assets are unusable, the folder holds a data set made otherwise, another
+            process works on it, or nothing can be written.
+    """
+    started = time.monotonic()
+    options = _options(config)
+    folders = find_folders(config.fg, config.bg)
+    sources = [*list_sources(folders.fg, "fg"), *list_sources(folders.bg, "bg")]
+    if not config.overwrite and (config.out / MANIFEST_NAME).exists():
+        manifest = read_manifest(config.out)
+        _refuse_other(config.out, manifest, options, sources)
+        if _is_complete(config.out, manifest):
+            return _report(config, manifest, folders, made=0, started=started)
+    with _writable(config.out):
+        config.out.mkdir(parents=True, exist_ok=True)
+        with locked(config.out):
+            manifest = _begin(config, options, sources)
+            made = _make_shards(config, manifest)
+            manifest = _finish(config.out, manifest)
+    return _report(config, manifest, folders, made, started)
+
+
+@contextlib.contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MdeasError(
+            f"cannot write: {error.filename or out} ({error.strerror or error}); free some space or make it "
+            f"writable and run the same command again, it goes on from here"
+        ) from error
+
+
+# ---------------------------------------------------------------- options and what is there already
+
+
+def _options(config: MakeDatasetConfig) -> dict[str, object]:
+    """The options that decide the bytes, checked."""
+    low, high = config.scale
+    checks = [
+        (_MIN_SIZE <= config.size <= _MAX_SIZE, "size", config.size, f"{_MIN_SIZE} to {_MAX_SIZE}"),
+        (config.placements >= 1, "placements", config.placements, "1 or more"),
+        (0 < low <= high <= _MAX_SIZE, "scale", f"{low} {high}", "MIN MAX with 0 < MIN <= MAX"),
+        (1 <= config.quality <= 100, "quality", config.quality, "1 to 100"),
+        (config.limit is None or config.limit >= 1, "limit", config.limit, "1 or more"),
+    ]
+    for holds, name, value, advice in checks:
+        if not holds:
+            raise MdeasError(f"bad option: --{name} {value}; give {advice}")
+    check_threshold(config.mask_threshold)
+    parallel.worker_count(config.jobs, 1)
+    return {
+        "size": config.size,
+        "placements": config.placements,
+        "flips": config.flips,
+        "scale": [low, high],
+        "quality": config.quality,
+        "mask_threshold": config.mask_threshold,
+        "seed": config.seed,
+        "limit": config.limit,
+    }
+
+
+def _refuse_other(
+    out: Path, manifest: DatasetManifest, options: dict[str, object], sources: list[Source]
+) -> None:
+    """Raise if the data set at ``out`` was begun with other options or other assets."""
+    for name, asked in options.items():
+        there = manifest.options.get(name)
+        if there != asked:
+            option = "--" + name.replace("_", "-")
+            raise _other(out, f"made with {option} {_shown(there)}, asked for {option} {_shown(asked)}")
+    if manifest.mdeas_version != __version__:
+        raise _other(out, f"made with mdeas {manifest.mdeas_version}, this is mdeas {__version__}")
+    for kind in _KINDS:
+        there_files = {one.file: one.sha256 for one in (manifest.fg if kind == "fg" else manifest.bg)}
+        there_files |= {one.file: one.sha256 for one in manifest.rejected if one.kind == kind}
+        files = {source.path.name: source.sha256 for source in sources if source.kind == kind}
+        for name in sorted(there_files.keys() | files.keys()):
+            if name not in files:
+                raise _other(out, f"made with {kind} {name}, which is gone")
+            if name not in there_files:
+                raise _other(out, f"made without {kind} {name}, which is new")
+            if files[name] != there_files[name]:
+                raise _other(out, f"made with another content of {kind} {name}")
+
+
+def _other(out: Path, what: str) -> MdeasError:
+    return MdeasError(
+        f"the data set is another one: {out} ({what}); choose another --out, or start afresh with --overwrite"
+    )
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _is_complete(out: Path, manifest: DatasetManifest) -> bool:
+    """Whether every file of a finished data set is there in its size."""
+    return (out / SAMPLES_NAME).exists() and all(_is_there(out, record) for record in manifest.shards)
+
+
+def _is_there(out: Path, record: ShardRecord) -> bool:
+    path = out / record.name
+    return path.exists() and path.stat().st_size == record.bytes
+
+
+def _remove_own(out: Path) -> None:
+    """Remove what belongs to a data set, ``dataset.json`` first: without it nothing looks whole."""
+    (out / MANIFEST_NAME).unlink(missing_ok=True)
+    for path in _own_files(out):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(out / WORK_NAME, ignore_errors=True)
+
+
+def _own_files(out: Path) -> list[Path]:
+    return [path for path in sorted(out.iterdir()) if _OWN_FILES.fullmatch(path.name)]
+
+
+# ---------------------------------------------------------------- beginning: assets, splits, the plan
+
+
+def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[Source]) -> DatasetManifest:
+    """The plan to work on: the one left by a stopped run of the same command, or a new one."""
+    out, work = config.out, config.out / WORK_NAME
+    reopens = (out / MANIFEST_NAME).exists() and not config.overwrite
+    if not reopens and (work / _PLAN_NAME).exists():
+        manifest = read_manifest(work, _PLAN_NAME)
+        try:
+            _refuse_other(out, manifest, options, sources)
+            return manifest
+        except MdeasError:
+            if not config.overwrite:
+                raise
+    orphans = _own_files(out)
+    if orphans and not config.overwrite and not reopens:
+        raise MdeasError(
+            f"files of a data set without its {MANIFEST_NAME}: {orphans[0]}; choose another --out, "
+            "or start afresh with --overwrite"
+        )
+    if reopens:
+        shutil.rmtree(work, ignore_errors=True)
+    else:
+        _remove_own(out)
+    work.mkdir()
+    manifest = _judge(config, options, sources)
+    if reopens:
+        _keep_records(out)
+    write_manifest(work, manifest, _PLAN_NAME)
+    (out / MANIFEST_NAME).unlink(missing_ok=True)
+    return manifest
+
+
+def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[Source]) -> DatasetManifest:
+    """Inspect every picture, divide the usable ones, and store their prepared forms in ``.work``."""
+    work = config.out / WORK_NAME
+    prepared = work / "prepared"
+    prepared.mkdir()
+    least = max(1, int(config.scale[0] * config.size + 0.5))
+    tasks = [
+        InspectionTask(source, config.size, config.mask_threshold, least, prepared / f"{number:06d}.png")
+        for number, source in enumerate(sources)
+    ]
+    found: dict[Source, Inspection] = {}
+    with Progress(len(tasks), "reading pictures", "pictures") as progress:
+        for inspection in parallel.run(inspect, tasks, config.jobs):
+            found[inspection.source] = inspection
+            progress.update()
+    assets: dict[Kind, tuple[Asset, ...]] = {}
+    for kind in _KINDS:
+        usable = [task for task in tasks if task.source.kind == kind and not found[task.source].reason]
+        judged = [found[task.source] for task in usable]
+        if not judged:
+            raise _none_usable(config, kind, found)
+        assets[kind] = _divide(judged, config.seed, kind)
+        name = _FOREGROUNDS_NAME if kind == "fg" else BACKGROUNDS_NAME
+        with ShardWriter(work / name) as writer:
+            for number, task in enumerate(usable):
+                writer.add(_prepared_name(kind, number, len(usable)), task.prepared.read_bytes())
+    shutil.rmtree(prepared)
+    rejected = [found[source] for source in sources if found[source].reason]
+    for one in rejected:
+        log.warning("left out %s: %s", one.source.path, one.reason)
+    return DatasetManifest(
+        format_version=FORMAT_VERSION,
+        mdeas_version=__version__,
+        options=options,
+        seed=config.seed,
+        totals={},
+        samples_per_shard=SAMPLES_PER_SHARD,
+        fg=assets["fg"],
+        bg=assets["bg"],
+        rejected=tuple(
+            Rejected(one.source.kind, one.source.path.name, one.source.sha256, one.reason) for one in rejected
+        ),
+        shards=(),
+    )
+
+
+def _divide(judged: list[Inspection], seed: int, kind: Kind) -> tuple[Asset, ...]:
+    sides = split_assets([one.source.sha256 for one in judged], [one.hashes for one in judged], seed, kind)
+    return tuple(
+        Asset(number, one.source.path.name, one.source.sha256, side, one.width, one.height, one.note)
+        for number, (one, side) in enumerate(zip(judged, sides, strict=True))
+    )
+
+
+def _none_usable(config: MakeDatasetConfig, kind: Kind, found: dict[Source, Inspection]) -> MdeasError:
+    first = next(one for source, one in found.items() if source.kind == kind)
+    what = "cut-out" if kind == "fg" else "background"
+    return MdeasError(
+        f"no usable {what}: {first.source.path.parent} ({first.source.path.name}: {first.reason}); "
+        f"put others there or give another folder with --{kind}"
+    )
+
+
+def _prepared_name(kind: Kind, number: int, total: int) -> str:
+    return background_name(number, total) if kind == "bg" else f"fg/{number:09d}.png"
+
+
+def _keep_records(out: Path) -> None:
+    """Turn a finished data set of which files are missing into an unfinished one that keeps its whole shards."""
+    manifest = read_manifest(out)
+    try:
+        samples = read_samples(out / SAMPLES_NAME)
+    except MdeasError:
+        return  # without the masks' areas every shard is made again
+    pixels = np.rint(samples.mask_area * manifest.options["size"] ** 2).astype(int)
+    records = {record.name: record for record in manifest.shards}
+    for number in range(shard_count(len(samples))):
+        pair = [records[shard_name(kind, number)] for kind in ("fg_bg", "mask")]
+        start = number * SAMPLES_PER_SHARD
+        _write_record(out, number, pair, pixels[start : start + SAMPLES_PER_SHARD].tolist())
+
+
+# ---------------------------------------------------------------- the shards
+
+
+def plan_of(manifest: DatasetManifest) -> Plan:
+    """The plan that a data set follows."""
+    options = manifest.options
+    low, high = options["scale"]
+    return Plan(
+        fg=manifest.fg,
+        bg=manifest.bg,
+        size=options["size"],
+        placements=options["placements"],
+        flips=options["flips"],
+        scale=(low, high),
+        seed=manifest.seed,
+        limit=options["limit"],
+    )
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard of a data set to make."""
+
+    out: Path
+    number: int
+    plan: Plan
+    quality: int
+    mask_threshold: int
+
+
+class Painter:
+    """Draws samples of one plan; keeps decoded backgrounds and foregrounds within ``_CACHE_BYTES``."""
+
+    def __init__(self, out: Path, plan: Plan) -> None:
+        """Open the prepared pictures."""
+        self._plan = plan
+        self._backgrounds = ShardReader(out / BACKGROUNDS_NAME)
+        self._foregrounds = ShardReader(out / WORK_NAME / _FOREGROUNDS_NAME)
+        self._cache: OrderedDict[tuple[int, bool], images.Pixels] = OrderedDict()
+        self._cached_bytes = 0
+        self._bg_id, self._bg = -1, np.zeros((0, 0, 3), np.uint8)
+
+    def background(self, number: int) -> images.Pixels:
+        """Background ``number``; rows are background-major, so the last one is all that is kept."""
+        if number != self._bg_id:
+            name = background_name(number, len(self._plan.bg))
+            self._bg_id, self._bg = number, images.decode_png(self._backgrounds.read(name))
+        return self._bg
+
+    def foreground(self, number: int, flip: bool) -> images.Pixels:
+        """Foreground ``number`` in full, mirrored if ``flip``."""
+        key = (number, flip)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        data = self._foregrounds.read(_prepared_name("fg", number, len(self._plan.fg)))
+        rgba = images.decode_rgba(data)
+        rgba = np.ascontiguousarray(rgba[:, ::-1]) if flip else rgba
+        self._cache[key] = rgba
+        self._cached_bytes += rgba.nbytes
+        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        return rgba
+
+
+@functools.lru_cache(maxsize=1)
+def _painter(out: Path, plan: Plan) -> Painter:
+    return Painter(out, plan)
+
+
+def make_shard(task: ShardTask) -> int:
+    """Make the archives of one shard and their record; returns the number of samples."""
+    plan, out = task.plan, task.out
+    painter = _painter(out, plan)
+    start = task.number * SAMPLES_PER_SHARD
+    stop = min(start + SAMPLES_PER_SHARD, len(plan))
+    rows = plan.rows(start, stop)
+    areas: list[int] = []
+    with (
+        ShardWriter(out / shard_name("fg_bg", task.number)) as composites,
+        ShardWriter(out / shard_name("mask", task.number)) as masks,
+    ):
+        for row in range(stop - start):
+            bg = painter.background(int(rows.bg[row]))
+            fg = painter.foreground(int(rows.fg[row]), bool(rows.flip[row]))
+            placed = images.resize_rgba(fg, int(rows.width[row]), int(rows.height[row]))
+            x, y = int(rows.x[row]), int(rows.y[row])
+            composite = images.paste(bg, placed, x, y)
+            mask = np.zeros(bg.shape[:2], np.uint8)
+            mask[y : y + placed.shape[0], x : x + placed.shape[1]] = threshold_alpha(
+                placed[:, :, 3], task.mask_threshold
+            )
+            number = start + row
+            composites.add(
+                sample_name("fg_bg", number, len(plan)), images.encode_jpeg(composite, task.quality)
+            )
+            masks.add(sample_name("mask", number, len(plan)), images.encode_mask(mask))
+            areas.append(int(np.count_nonzero(mask)))
+        records = [composites.close(), masks.close()]
+    write_json(
+        _record_path(out, task.number), {"shards": [asdict(one) for one in records], "mask_pixels": areas}
+    )
+    return stop - start
+
+
+def _record_path(out: Path, number: int) -> Path:
+    return out / WORK_NAME / f"shard-{number:05d}.json"
+
+
+def _write_record(out: Path, number: int, shards: list[ShardRecord], mask_pixels: list[int]) -> None:
+    content = {"shards": [asdict(one) for one in shards], "mask_pixels": mask_pixels}
+    write_json(_record_path(out, number), content)
+
+
+def _read_record(out: Path, number: int) -> tuple[list[ShardRecord], list[int]]:
+    content = read_json(_record_path(out, number))
+    return [ShardRecord(**one) for one in content["shards"]], content["mask_pixels"]
+
+
+def _is_made(out: Path, number: int) -> bool:
+    if not _record_path(out, number).exists():
+        return False
+    return all(_is_there(out, record) for record in _read_record(out, number)[0])
+
+
+def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
+    """Make the shards that are not there yet; returns the number of samples made."""
+    out, plan = config.out, plan_of(manifest)
+    if (out / WORK_NAME / BACKGROUNDS_NAME).exists():
+        (out / WORK_NAME / BACKGROUNDS_NAME).replace(out / BACKGROUNDS_NAME)
+    tasks = [
+        ShardTask(out, number, plan, config.quality, config.mask_threshold)
+        for number in range(shard_count(len(plan)))
+        if not _is_made(out, number)
+    ]
+    missing = sum(min(SAMPLES_PER_SHARD, len(plan) - task.number * SAMPLES_PER_SHARD) for task in tasks)
+    try:
+        with Progress(len(plan), "compositing", "pairs", done=len(plan) - missing) as progress:
+            for count in parallel.run(make_shard, tasks, config.jobs):
+                progress.update(count)
+    finally:
+        _painter.cache_clear()
+    return missing
+
+
+# ---------------------------------------------------------------- the end
+
+
+def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
+    """Write the sample table and ``dataset.json``, remove ``.work``."""
+    plan = plan_of(manifest)
+    counts: Counter[str] = Counter()
+    records: list[list[ShardRecord]] = []
+
+    def parts() -> Iterator[Samples]:
+        for number in range(shard_count(len(plan))):
+            shards, areas = _read_record(out, number)
+            records.append(shards)
+            start = number * SAMPLES_PER_SHARD
+            rows = plan.rows(start, min(start + SAMPLES_PER_SHARD, len(plan)))
+            counts.update(rows.split.tolist())
+            yield replace(rows, mask_area=np.array(areas, np.float64) / plan.size**2)
+
+    write_samples(out / SAMPLES_NAME, parts(), len(plan))
+    shards = [
+        _background_record(out, len(plan.bg)),
+        *(one for pair in zip(*records, strict=True) for one in pair),
+    ]
+    totals = {"samples": len(plan), "fg": len(plan.fg), "bg": len(plan.bg), "shards": len(records)}
+    totals |= {name: counts[name] for name in ("train", "seen", "new_bg", "new_fg", "new_both")}
+    totals["bytes"] = sum(one.bytes for one in shards)
+    manifest = replace(manifest, totals=totals, shards=tuple(shards))
+    write_manifest(out, manifest)
+    shutil.rmtree(out / WORK_NAME, ignore_errors=True)
+    return manifest
+
+
+def _background_record(out: Path, entries: int) -> ShardRecord:
+    data = (out / BACKGROUNDS_NAME).read_bytes()
+    return ShardRecord(BACKGROUNDS_NAME, entries, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _report(
+    config: MakeDatasetConfig, manifest: DatasetManifest, folders: Folders, made: int, started: float
+) -> MakeDatasetReport:
+    totals = manifest.totals
+    return MakeDatasetReport(
+        out=str(config.out),
+        samples=totals["samples"],
+        made=made,
+        seconds=time.monotonic() - started,
+        bytes=totals["bytes"],
+        shards=len(manifest.shards),
+        fg=len(manifest.fg),
+        bg=len(manifest.bg),
+        splits={name: totals[name] for name in ("train", "seen", "new_bg", "new_fg", "new_both")},
+        bundled=folders.bundled,
+        rejected=manifest.rejected,
+        flagged=tuple(one for one in (*manifest.fg, *manifest.bg) if one.note),
+    )

@@ -1,0 +1,327 @@
+"""Decode, check, resize, blend and encode pictures: arrays in, arrays out.
+
+Arrays are (H, W, C) uint8 in RGB or RGBA order; OpenCV's BGR never leaves this module. The pictures of
+users are read with Pillow (exact modes, EXIF, clear errors), the pictures of a data set with OpenCV (speed).
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .. import MdeasError
+
+Pixels = NDArray[np.uint8]
+
+# A picture of more pixels than this is refused from its header: 100 MP of RGBA are 400 MB in memory.
+MAX_PIXELS = 100_000_000
+# Fainter than 3 % opacity is haze left by a matting tool, not part of the object: trimming ignores it.
+HAZE_ALPHA = 7
+# Objects with fewer visible pixels, a shorter longest side, or a thinner share of their box are stray specks.
+MIN_FOREGROUND_SIDE = 16
+MIN_FOREGROUND_PIXELS = 64
+MIN_FOREGROUND_SHARE = 0.005
+# An inverted matte is opaque nearly all along the border of the canvas; a cut-out touches it here and there.
+MAX_BORDER_SHARE = 0.9
+MAX_BACKGROUND_ASPECT = 4.0
+
+# Pillow modes that can carry alpha, and those that this module knows how to turn into 8 bits a channel.
+_ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
+_WIDE_GREY_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def _fail(path: Path, reason: str) -> MdeasError:
+    return MdeasError(f"{reason}: {path}; replace or remove this file")
+
+
+def _open(path: Path) -> Image.Image:
+    """Open ``path`` without decoding it and refuse what its header already rules out."""
+    try:
+        if path.stat().st_size == 0:
+            raise _fail(path, "the file is empty")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except UnidentifiedImageError as error:
+        raise _fail(path, "not a picture that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise _fail(path, f"more than {MAX_PIXELS // 1_000_000} megapixels") from error
+    except OSError as error:
+        raise _fail(path, f"cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # Pillow's parsers raise nearly anything on a damaged header
+        raise _fail(path, f"damaged picture ({error})") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise _fail(path, f"{width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels")
+    # A phone's MPO is a JPEG with a second view behind it: its first picture is the photo.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        image.close()
+        raise _fail(path, f"animated or with several pages ({getattr(image, 'n_frames', 0)} pictures)")
+    return image
+
+
+def _decode(path: Path) -> Image.Image:
+    """Decode ``path`` completely and turn it upright; 8 bits a channel, in mode RGB or RGBA."""
+    with _open(path) as image:
+        try:
+            image.load()  # the whole file: Image.verify() passes a truncated JPEG
+            upright = ImageOps.exif_transpose(image)
+            return _eight_bit(path, upright)
+        except MdeasError:
+            raise
+        except Exception as error:  # whatever a decoder raises, the file cannot be used
+            raise _fail(path, f"truncated or damaged picture ({error})") from error
+
+
+def _eight_bit(path: Path, image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise _fail(path, "floating-point picture")
+    if image.mode in _WIDE_GREY_MODES:
+        values = np.asarray(image).astype(np.int64)
+        if values.size and values.max() > 255:
+            values >>= 8
+        image = Image.fromarray(values.clip(0, 255).astype(np.uint8), mode="L")
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def read_foreground(path: Path, mask_threshold: int = 127, trimmed: bool = True) -> Pixels:
+    """A cut-out as RGBA uint8 (H, W, 4), cut down to what is visible of it if ``trimmed``.
+
+    Palette, grey, 16-bit and other files with alpha are converted, EXIF orientation is applied.
+
+    Raises:
+        MdeasError: With file and reason, if it cannot be a cut-out: unreadable, animated, without
+            transparency, without content, too small, or with its alpha inverted.
+    """
+    image = _decode(path)
+    if image.mode != "RGBA":
+        raise _fail(path, "no alpha channel: not a cut-out")
+    rgba = np.array(image)
+    alpha = rgba[:, :, 3]
+    if alpha.max() == 0:
+        raise _fail(path, "alpha is 0 everywhere: nothing visible")
+    if alpha.min() == 255:
+        raise _fail(path, "alpha is 255 everywhere: not a cut-out")
+    if alpha.min() > 0:
+        raise _fail(path, f"alpha is never 0 (least {alpha.min()}): no pixel is fully transparent")
+    if _border_share(alpha, mask_threshold) > MAX_BORDER_SHARE:
+        raise _fail(path, "opaque along the whole border: alpha inverted, or not cut out")
+    visible = trim(rgba)
+    solid = int(np.count_nonzero(visible[:, :, 3] > mask_threshold))
+    height, width = visible.shape[:2]
+    if max(height, width) < MIN_FOREGROUND_SIDE:
+        raise _fail(path, f"too small: the object is {width}x{height} pixels")
+    if solid < max(MIN_FOREGROUND_PIXELS, MIN_FOREGROUND_SHARE * height * width):
+        raise _fail(path, f"only specks: {solid} pixels with alpha above {mask_threshold}")
+    return visible if trimmed else rgba
+
+
+def _border_share(alpha: Pixels, mask_threshold: int) -> float:
+    """Share of the outermost pixels that are foreground."""
+    border = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+    return float(np.mean(border > mask_threshold))
+
+
+def trim(rgba: Pixels) -> Pixels:
+    """Cut off margins without visible content (alpha up to ``HAZE_ALPHA``); of an empty one nothing stays."""
+    visible = rgba[:, :, 3] > HAZE_ALPHA
+    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
+    if not rows.size:
+        return rgba[:0, :0]
+    return np.ascontiguousarray(rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
+def read_background(path: Path, min_side: int = 1) -> Pixels:
+    """A photo as RGB uint8 (H, W, 3), EXIF orientation applied, grey and CMYK converted.
+
+    Raises:
+        MdeasError: With file and reason: unreadable, animated, with transparent pixels, with a side below
+            ``min_side``, or so long that a square says nothing about it.
+    """
+    image = _decode(path)
+    width, height = image.size
+    if min(width, height) < min_side:
+        raise _fail(path, f"{width}x{height} is smaller than {min_side}x{min_side}")
+    if max(width, height) > MAX_BACKGROUND_ASPECT * min(width, height):
+        raise _fail(path, f"{width}x{height} is too long and narrow")
+    pixels = np.array(image)
+    if pixels.shape[2] == 4 and pixels[:, :, 3].min() < 255:
+        raise _fail(path, "has transparent pixels: not a background")
+    return np.ascontiguousarray(pixels[:, :, :3])
+
+
+def square(rgb: Pixels, size: int) -> Pixels:
+    """The central square of ``rgb`` at ``size`` x ``size``: area average when shrinking, bicubic when not."""
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    crop = rgb[top : top + side, left : left + side]
+    if side == size:
+        return np.ascontiguousarray(crop)
+    resized = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
+    return np.asarray(resized, np.uint8)
+
+
+def resize_rgba(rgba: Pixels, width: int, height: int) -> Pixels:
+    """Resize with premultiplied alpha, so that colours of transparent pixels never bleed into the edge."""
+    if rgba.shape[:2] == (height, width):
+        return rgba
+    premultiplied = rgba.astype(np.float32)
+    premultiplied[:, :, :3] *= premultiplied[:, :, 3:] / 255
+    shrinks = width <= rgba.shape[1] and height <= rgba.shape[0]
+    resized = cv2.resize(
+        premultiplied, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    alpha = resized[:, :, 3:]
+    resized[:, :, :3] *= 255 / np.maximum(alpha, 0.5)
+    return np.asarray(np.clip(np.rint(resized), 0, 255), np.uint8)
+
+
+def paste(bg: Pixels, rgba: Pixels, x: int, y: int) -> Pixels:
+    """A copy of ``bg`` with ``rgba`` over it at column ``x``, row ``y``; alpha blending exact to rounding.
+
+    Raises:
+        ValueError: If the object does not lie inside the background.
+    """
+    height, width = rgba.shape[:2]
+    if x < 0 or y < 0 or x + width > bg.shape[1] or y + height > bg.shape[0]:
+        raise ValueError(
+            f"expected the object inside {bg.shape[1]}x{bg.shape[0]}, got {width}x{height} at {x},{y}"
+        )
+    result = bg.copy()
+    region = result[y : y + height, x : x + width]
+    alpha = rgba[:, :, 3:].astype(np.uint16)
+    # 255 * 255 + 127 = 65152 still fits 16 bits.
+    region[:] = (alpha * rgba[:, :, :3] + (255 - alpha) * region + 127) // 255
+    return result
+
+
+def _encode(extension: str, pixels: NDArray[np.uint8] | NDArray[np.uint16], options: list[int]) -> bytes:
+    done, data = cv2.imencode(extension, pixels, options)
+    if not done:
+        raise ValueError(f"expected a picture that OpenCV can encode, got {pixels.dtype} {pixels.shape}")
+    return bytes(data)
+
+
+def _decode_bytes(data: bytes, flags: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if pixels is None:
+        raise MdeasError("a picture in an archive is damaged; run `mdeas verify` to see which")
+    return pixels
+
+
+def encode_jpeg(rgb: Pixels, quality: int) -> bytes:
+    """Baseline JPEG, chroma at half size (4:2:0)."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    return _encode(".jpg", np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8), options)
+
+
+def decode_jpeg(data: bytes) -> Pixels:
+    """RGB (H, W, 3) of a JPEG."""
+    return _decode_rgb(data)
+
+
+def encode_png(rgb: Pixels) -> bytes:
+    """Lossless 8-bit RGB PNG, or RGBA for four channels."""
+    code = cv2.COLOR_RGBA2BGRA if rgb.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    return _encode(".png", np.asarray(cv2.cvtColor(rgb, code), np.uint8), [])
+
+
+def decode_png(data: bytes) -> Pixels:
+    """RGB (H, W, 3) of a PNG."""
+    return _decode_rgb(data)
+
+
+def _decode_rgb(data: bytes) -> Pixels:
+    bgr = _decode_bytes(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def decode_rgba(data: bytes) -> Pixels:
+    """RGBA (H, W, 4) of a PNG that has alpha."""
+    bgra = _decode_bytes(data, cv2.IMREAD_UNCHANGED)
+    return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA), np.uint8)
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def encode_mask(mask: Pixels) -> bytes:
+    """1-bit grey PNG of an (H, W) mask, white where it is not 0.
+
+    Packed bits with filter 0 and zlib level 1: smaller than OpenCV's 1-bit PNG, more than twice as fast.
+    """
+    height, width = mask.shape
+    packed = np.packbits(mask != 0, axis=1)
+    rows = np.zeros((height, 1 + packed.shape[1]), np.uint8)  # every row begins with its filter, 0 = none
+    rows[:, 1:] = packed
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"".join(
+        (
+            _PNG_SIGNATURE,
+            _png_chunk(b"IHDR", header),
+            _png_chunk(b"IDAT", zlib.compress(rows.tobytes(), 1)),
+            _png_chunk(b"IEND", b""),
+        )
+    )
+
+
+def decode_mask(data: bytes) -> Pixels:
+    """(H, W) uint8 of 0 and 255 from a mask PNG; ours without a PNG library, any other through OpenCV."""
+    rows = _packed_rows(data)
+    if rows is None:
+        grey = _decode_bytes(data, cv2.IMREAD_GRAYSCALE)
+        return np.where(grey > 127, 255, 0).astype(np.uint8)
+    packed, width = rows
+    return np.unpackbits(packed, axis=1, count=width) * np.uint8(255)
+
+
+def _packed_rows(data: bytes) -> tuple[Pixels, int] | None:
+    """The packed rows and the width of a file exactly as ``encode_mask`` lays it out, else None."""
+    # Signature 8, IHDR chunk 25, then the length and the name of the one IDAT chunk.
+    if len(data) < 57 or data[:8] != _PNG_SIGNATURE or data[12:16] != b"IHDR" or data[37:41] != b"IDAT":
+        return None
+    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", data[16:29])
+    (length,) = struct.unpack(">I", data[33:37])
+    if (depth, colour, interlace) != (1, 0, 0) or data[41 + length + 8 : 41 + length + 12] != b"IEND":
+        return None
+    try:
+        raw = np.frombuffer(zlib.decompress(data[41 : 41 + length]), np.uint8)
+    except zlib.error:
+        return None
+    stride = 1 + (width + 7) // 8
+    if raw.size != height * stride:
+        return None
+    rows = raw.reshape(height, stride)
+    if rows[:, 0].any():
+        return None
+    return rows[:, 1:], width
+
+
+def encode_gray16(values: NDArray[np.uint16]) -> bytes:
+    """16-bit grey PNG of (H, W)."""
+    if values.dtype != np.uint16 or values.ndim != 2:
+        raise ValueError(f"expected (H, W) uint16, got {values.shape} {values.dtype}")
+    return _encode(".png", values, [])
+
+
+def decode_gray16(data: bytes) -> NDArray[np.uint16]:
+    """(H, W) uint16 of a 16-bit grey PNG."""
+    values = _decode_bytes(data, cv2.IMREAD_UNCHANGED)
+    if values.dtype != np.uint16 or values.ndim != 2:
+        raise MdeasError("a depth picture is no 16-bit grey PNG; run `mdeas verify` to see which")
+    return np.asarray(values, np.uint16)

@@ -1,0 +1,279 @@
+"""What a data set is: ``dataset.json``, the sample table and ``depth.json``, read and written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import MdeasError
+from .shards import PART_SUFFIX, ShardRecord, sync_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT_VERSION = 1
+SAMPLES_PER_SHARD = 1000
+MANIFEST_NAME = "dataset.json"
+SAMPLES_NAME = "samples.parquet"
+DEPTH_INFO_NAME = "depth.json"
+BACKGROUNDS_NAME = "bg.zip"
+SAMPLE_EXTENSIONS = {"fg_bg": ".jpg", "mask": ".png", "depth": ".png"}
+
+Split = Literal["train", "seen", "new_bg", "new_fg", "new_both"]
+SPLITS: tuple[Split, ...] = ("train", "seen", "new_bg", "new_fg", "new_both")
+AssetSplit = Literal["train", "val"]
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A picture that samples are made of; size of a background as it came, of a foreground as trimmed."""
+
+    id: int
+    file: str
+    sha256: str
+    split: AssetSplit
+    width: int
+    height: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that was left out, and why."""
+
+    kind: str
+    file: str
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DatasetManifest:
+    """Content of ``dataset.json``."""
+
+    format_version: int
+    mdeas_version: str
+    options: dict[str, Any]
+    seed: int
+    totals: dict[str, int]
+    samples_per_shard: int
+    fg: tuple[Asset, ...]
+    bg: tuple[Asset, ...]
+    rejected: tuple[Rejected, ...]
+    shards: tuple[ShardRecord, ...]
+
+
+@dataclass(frozen=True)
+class DepthInfo:
+    """Content of ``depth.json``: what the labels are; ``value * scale + offset`` is the quantity."""
+
+    model: str
+    weights_sha256: str | None
+    licence: str
+    kind: Literal["relative_disparity", "relative_depth", "metric_depth"]
+    nearer: Literal["larger", "smaller"]
+    unit: str
+    scale: float
+    offset: float
+    input_height: int
+    input_width: int
+    precision: str
+    samples: int
+    shards: tuple[ShardRecord, ...]
+
+
+def key_digits(total: int) -> int:
+    """Digits of a sample's key in a data set of ``total`` samples."""
+    return max(6, len(str(total - 1)))
+
+
+def background_name(number: int, total: int) -> str:
+    """Entry of a background in ``bg.zip``."""
+    return f"bg/{number:0{max(3, len(str(total - 1)))}d}.png"
+
+
+def sample_name(kind: str, number: int, total: int) -> str:
+    """Entry of sample ``number`` in the archives of ``kind`` (fg_bg, mask, depth)."""
+    return f"{kind}/{number:0{key_digits(total)}d}{SAMPLE_EXTENSIONS[kind]}"
+
+
+def shard_name(kind: str, number: int) -> str:
+    """File name of archive ``number`` of ``kind``."""
+    return f"{kind}-{number:05d}.zip"
+
+
+def shard_count(total: int, samples_per_shard: int = SAMPLES_PER_SHARD) -> int:
+    """Archives a kind for ``total`` samples."""
+    return -(-total // samples_per_shard)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``path`` so that under its name it is either complete or absent, also after a power cut."""
+    part = path.with_name(path.name + PART_SUFFIX)
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, content: object) -> None:
+    """``write_bytes`` of JSON; dataclasses become objects."""
+    if dataclasses.is_dataclass(content) and not isinstance(content, type):
+        content = dataclasses.asdict(content)
+    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        MdeasError: If it cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise MdeasError(f"cannot read: {path} ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise MdeasError(f"damaged file: {path} ({error}); remove it and make it again") from error
+
+
+def write_manifest(folder: Path, manifest: DatasetManifest, name: str = MANIFEST_NAME) -> None:
+    """Write ``dataset.json``, which says that the data set is complete."""
+    write_json(folder / name, manifest)
+
+
+def read_manifest(folder: Path, name: str = MANIFEST_NAME) -> DatasetManifest:
+    """Read ``dataset.json``.
+
+    Raises:
+        MdeasError: If there is no finished data set, or one of a format that this version does not know.
+    """
+    path = folder / name
+    if not path.exists():
+        raise MdeasError(f"no finished data set: {folder}; make it with `mdeas make-dataset --out {folder}`")
+    content = read_json(path)
+    try:
+        if content["format_version"] != FORMAT_VERSION:
+            raise MdeasError(
+                f"data set of format {content['format_version']}: {path}; "
+                f"this mdeas reads format {FORMAT_VERSION}"
+            )
+        return DatasetManifest(
+            **{
+                **content,
+                "fg": tuple(Asset(**asset) for asset in content["fg"]),
+                "bg": tuple(Asset(**asset) for asset in content["bg"]),
+                "rejected": tuple(Rejected(**one) for one in content["rejected"]),
+                "shards": tuple(ShardRecord(**record) for record in content["shards"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise MdeasError(
+            f"damaged file: {path} ({error}); make the data set again with --overwrite"
+        ) from error
+
+
+def read_depth_info(folder: Path) -> DepthInfo | None:
+    """Read ``depth.json``; None where the data set has no depth labels yet."""
+    path = folder / DEPTH_INFO_NAME
+    if not path.exists():
+        return None
+    content = read_json(path)
+    try:
+        return DepthInfo(
+            **{**content, "shards": tuple(ShardRecord(**record) for record in content["shards"])}
+        )
+    except (KeyError, TypeError) as error:
+        raise MdeasError(f"damaged file: {path} ({error}); run `mdeas label-depth --overwrite`") from error
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The sample table as columns; the row number is the sample's key.
+
+    ``x, y, width, height`` are the box of the placed foreground in pixels, ``scale`` the value drawn,
+    ``mask_area`` the mask's share of the frame.
+    """
+
+    shard: NDArray[np.int32]
+    bg: NDArray[np.int32]
+    fg: NDArray[np.int32]
+    flip: NDArray[np.bool_]
+    scale: NDArray[np.float64]
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    width: NDArray[np.int32]
+    height: NDArray[np.int32]
+    mask_area: NDArray[np.float64]
+    split: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.shard)
+
+
+_COLUMN_TYPES = {
+    "shard": "int32", "bg": "int32", "fg": "int32", "flip": "bool", "scale": "float64",
+    "x": "int32", "y": "int32", "width": "int32", "height": "int32", "mask_area": "float64",
+}  # fmt: skip
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa  # here, so that workers that only draw do not load it
+
+    fields = [("key", pa.string())]
+    fields += [(name, pa.type_for_alias(kind)) for name, kind in _COLUMN_TYPES.items()]
+    return pa.schema([*fields, ("split", pa.dictionary(pa.int8(), pa.string()))])
+
+
+def write_samples(path: Path, parts: Iterable[Samples], total: int) -> None:
+    """Write the sample table part by part, so that memory does not grow with it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    unfinished, schema = path.with_name(path.name + PART_SUFFIX), _schema()
+    digits, start = key_digits(total), 0
+    with unfinished.open("wb") as file:
+        with pq.ParquetWriter(file, schema) as writer:
+            for part in parts:
+                codes = np.select([part.split == name for name in SPLITS], range(len(SPLITS))).astype(np.int8)
+                columns: list[pa.Array] = [
+                    pa.array([f"{i:0{digits}d}" for i in range(start, start + len(part))])
+                ]
+                columns += [pa.array(getattr(part, name)) for name in _COLUMN_TYPES]
+                columns.append(pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(SPLITS)))
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+                start += len(part)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    sync_folder(path.parent)
+
+
+def read_samples(path: Path) -> Samples:
+    """Read the sample table.
+
+    Raises:
+        MdeasError: If it is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=[*_COLUMN_TYPES, "split"])
+    except (OSError, pa.ArrowException) as error:
+        raise MdeasError(f"cannot read the sample table: {path} ({error}); run `mdeas verify`") from error
+    columns = {name: table[name].to_numpy().astype(kind, copy=False) for name, kind in _COLUMN_TYPES.items()}
+    return Samples(
+        **columns, split=table["split"].cast(pa.string()).to_numpy(zero_copy_only=False).astype(np.str_)
+    )

@@ -1,0 +1,82 @@
+"""One function over many tasks on one machine: joblib's loky processes behind a plain iterator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import cv2
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from .. import MdeasError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which in a container is often fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def worker_count(jobs: int, tasks: int) -> int:
+    """Processes for ``tasks`` tasks; ``jobs`` -1 means every usable core.
+
+    Raises:
+        MdeasError: If ``jobs`` is neither -1 nor positive.
+    """
+    if jobs != -1 and jobs < 1:
+        raise MdeasError(f"bad number of jobs: --jobs {jobs}; give 1 or more, or -1 for every core")
+    return max(1, min(usable_cores() if jobs == -1 else jobs, tasks))
+
+
+def run(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:
+    """Results of ``function`` over ``tasks`` as they finish, in no fixed order.
+
+    Args:
+        function: Top-level function (it is pickled by name), one task to one result.
+        tasks: Handed out a few at a time.
+        jobs: Processes; 1 stays in this process, -1 takes every usable core.
+
+    Raises:
+        MdeasError: If a worker was killed; whatever ``function`` raises is passed on.
+    """
+    workers = worker_count(jobs, len(tasks))
+    return _in_process(function, tasks) if workers == 1 else _in_workers(function, tasks, workers)
+
+
+def _single_threaded(function: Callable[[T], R], task: T) -> R:
+    # loky limits BLAS through the environment; OpenCV has to be told.
+    cv2.setNumThreads(1)
+    return function(task)
+
+
+def _in_process(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+    threads = cv2.getNumThreads()
+    try:
+        for task in tasks:
+            yield _single_threaded(function, task)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _in_workers(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[R]:
+    pool = joblib.Parallel(
+        n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+    )
+    call = joblib.delayed(partial(_single_threaded, function))
+    results = pool(call(task) for task in tasks)
+    try:
+        yield from results
+    except TerminatedWorkerError as error:
+        raise MdeasError(
+            "a worker process was killed: perhaps too little memory; "
+            "run the same command again, it goes on from here (fewer --jobs need less memory)"
+        ) from error
+    finally:
+        results.close()  # stops the workers at once if the caller left early or was interrupted
