@@ -88,7 +88,10 @@ class PreviewConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """``mdeas train``; ``size`` None = the data set's own, ``limit`` counts training samples."""
+    """``mdeas train``; ``size`` None = the data set's own, ``limit`` counts training samples.
+
+    ``val_limit`` samples of each validation stratum are measured after every epoch, None = all of them.
+    """
 
     dataset: Path = DATASET_DIR
     model: str = "mdeas"
@@ -101,6 +104,7 @@ class TrainConfig:
     loss: str = "mdeas"
     schedule: str = "constant"
     limit: int | None = None
+    val_limit: int | None = 1000
     seed: int = 0
     device: str = "auto"
     workers: int = 2
@@ -140,6 +144,16 @@ class DepthTrainConfig:
     out: Path = RUNS_DIR / "depth"
     steps: int = 20_000
     seed: int = 0
+    batch_size: int = 32
+    lr: float = 1.5e-3
+    decay_share: float = 0.3  # of the steps, at the end, while the learning rate falls
+    late_share: float = 0.15  # of the steps, at the end, on larger pictures
+    window: int = 32_768  # rendered scenes held at a time, on disk
+    reuse: int = 6  # how often a scene is used, augmented anew
+    threads: int = 2
+    processes: int = 1  # that render
+    bfloat16: bool = True
+    pairs: Path | None = None  # RGB-D frames to report on now and then
 
 
 @dataclass(frozen=True)

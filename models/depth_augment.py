@@ -1,0 +1,155 @@
+"""Camera and colour augmentation of rendered scenes, on whole batches of tensors.
+
+Every function takes a ``torch.Generator``: the same seed gives the same pictures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+def augment(
+    rgb: Tensor, depth: Tensor, height: int, width: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch as another camera might have seen it.
+
+    Args:
+        rgb: uint8 (B, 3, H, W).
+        depth: Float (B, H, W), metres, <= 0 or not finite where unknown.
+        height: Of the result.
+        width: Of the result.
+        generator: Decides everything.
+
+    Returns:
+        Float (B, 3, height, width) in 0..1; log inverse depth (B, height, width); where it is known, bool.
+    """
+    grid = random_views(len(rgb), rgb.shape[-1] / rgb.shape[-2], height, width, generator)
+    known = torch.isfinite(depth) & (depth > 0)
+    target = -torch.log(torch.where(known, depth, torch.ones_like(depth)).clamp(0.05, 100.0))
+    picture = F.grid_sample(
+        rgb.float() / 255, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+    flat = torch.stack([target, known.float()], dim=1)
+    flat = F.grid_sample(flat, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return recolour(picture, generator), flat[:, 0], flat[:, 1] > 0.5
+
+
+def random_views(batch: int, aspect: float, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """Sampling grids (B, height, width, 2): mirror, zoom, shift, stretch, roll, keystone.
+
+    ``aspect`` is the source's width / height. A zoom 1 shows the largest crop of the wanted shape, 0.5 half of its
+    sides. Corners that turn out of the source stay black and unknown, as in undistorted real frames.
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(batch, generator=generator) * (high - low) + low
+
+    wanted = width / height
+    # half sides of the crop in units of the source's half sides, before zooming
+    crop_x, crop_y = min(1.0, wanted / aspect), min(1.0, aspect / wanted)
+    zoom = 1 - 0.5 * torch.rand(batch, generator=generator) ** 1.5
+    stretch = torch.exp(0.07 * torch.randn(batch, generator=generator))
+    half_x = (crop_x * zoom * stretch).clamp(max=1.0)
+    half_y = (crop_y * zoom / stretch).clamp(max=1.0)
+    centre_x, centre_y = uniform(-1, 1) * (1 - half_x), uniform(-1, 1) * (1 - half_y)
+    roll = 0.07 * torch.randn(batch, generator=generator)
+    keystone_x, keystone_y = (
+        0.06 * torch.randn(batch, generator=generator),
+        0.06 * torch.randn(batch, generator=generator),
+    )
+    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    y = (torch.arange(height) * 2 + 1) / height - 1
+    x = (torch.arange(width) * 2 + 1) / width - 1
+    v, u = torch.meshgrid(y, x, indexing="ij")
+
+    def spread(a: Tensor) -> Tensor:
+        return a.view(-1, 1, 1)
+
+    u = u[None] * spread(mirror)
+    v = v[None].expand_as(u)
+    bend = 1 + spread(keystone_x) * u + spread(keystone_y) * v
+    u, v = u / bend * spread(half_x) * aspect, v / bend * spread(half_y)
+    cos, sin = spread(torch.cos(roll)), spread(torch.sin(roll))
+    u, v = (u * cos - v * sin) / aspect, u * sin + v * cos
+    return torch.stack([u + spread(centre_x), v + spread(centre_y)], dim=-1)
+
+
+def recolour(rgb: Tensor, generator: torch.Generator) -> Tensor:
+    """Float (B, 3, H, W) in 0..1 to the same, seen by another sensor in another light."""
+    batch = len(rgb)
+
+    def normal(std: float, channels: int = 1) -> Tensor:
+        return std * torch.randn(batch, channels, 1, 1, generator=generator)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(batch, 1, 1, 1, generator=generator) * (high - low) + low
+
+    def sometimes(share: float) -> Tensor:
+        return (torch.rand(batch, 1, 1, 1, generator=generator) < share).float()
+
+    rgb = _soften(rgb, uniform(-0.7, 1.0) * sometimes(0.7), uniform(0, 1) * sometimes(0.25))
+    light = _smooth_field(rgb, generator) * uniform(0, 0.6) * sometimes(0.7)
+    tint = _smooth_field(rgb, generator, channels=3) * uniform(0, 0.12) * sometimes(0.5)
+    gain = (
+        normal(0.3)
+        + normal(0.1, channels=3)
+        + light
+        + tint
+        - _vignette(rgb) * uniform(0, 0.6) * sometimes(0.4)
+    )
+    rgb = rgb * torch.exp(gain)
+    grey = (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    saturation = uniform(0.2, 1.6) * (1 - sometimes(0.08))
+    rgb = grey + (rgb - grey) * saturation
+    centre = grey.mean(dim=(2, 3), keepdim=True)
+    rgb = centre + (rgb - centre) * torch.exp(normal(0.2)) + normal(0.04)
+    rgb = rgb.clamp(0, 1) + 1e-4
+    rgb = torch.exp(torch.log(rgb) * torch.exp(normal(0.25)))  # gamma
+    noise = torch.randn(rgb.shape, generator=generator)
+    coarse = torch.randn((batch, 3, rgb.shape[2] // 2, rgb.shape[3] // 2), generator=generator)
+    noise = noise * uniform(0, 0.04) + F.interpolate(coarse, size=rgb.shape[2:]) * uniform(0, 0.03)
+    rgb = rgb + noise * sometimes(0.6) * (0.4 + rgb)
+    return _cut_out(rgb.clamp(0, 1), generator, share=0.12)
+
+
+def _soften(rgb: Tensor, amount: Tensor, streak: Tensor) -> Tensor:
+    """Blur (0..1) or sharpen (-1..0) by ``amount``, and smear along x by ``streak``, one number a picture each."""
+    tap = rgb.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    padded = F.pad(rgb, (2, 2, 2, 2), mode="replicate")
+    across = sum(tap[i] * padded[:, :, :, i : i + rgb.shape[3]] for i in range(5))
+    blurred = sum(tap[i] * across[:, :, i : i + rgb.shape[2]] for i in range(5))  # type: ignore[index]
+    rgb = rgb + (blurred - rgb) * amount
+    padded = F.pad(rgb, (2, 2, 0, 0), mode="replicate")
+    smeared = sum(padded[:, :, :, i : i + rgb.shape[3]] for i in range(5)) / 5
+    return rgb + (smeared - rgb) * streak
+
+
+def _smooth_field(rgb: Tensor, generator: torch.Generator, channels: int = 1) -> Tensor:
+    """Noise (B, channels, H, W) of about unit size that changes over a third of the picture."""
+    coarse = torch.randn((len(rgb), channels, 4, 5), generator=generator)
+    return F.interpolate(coarse, size=rgb.shape[2:], mode="bicubic", align_corners=False)
+
+
+def _vignette(rgb: Tensor) -> Tensor:
+    """(1, 1, H, W): 0 at the centre, 1 in the corners."""
+    y = torch.linspace(-1, 1, rgb.shape[2]).view(1, 1, -1, 1)
+    x = torch.linspace(-1, 1, rgb.shape[3]).view(1, 1, 1, -1)
+    return (x**2 + y**2) / 2
+
+
+def _cut_out(rgb: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """Cover one small rectangle with a flat colour in a ``share`` of the pictures: a print tells no depth."""
+    batch, _, height, width = rgb.shape
+    size = torch.rand(batch, 2, generator=generator) * 0.2 + 0.05
+    corner = torch.rand(batch, 2, generator=generator) * (1 - size)
+    colour = torch.rand(batch, 3, 1, 1, generator=generator)
+    chosen = torch.rand(batch, generator=generator) < share
+    y, x = torch.arange(height) / height, torch.arange(width) / width
+    rows = (y >= corner[:, :1]) & (y < corner[:, :1] + size[:, :1])
+    columns = (x >= corner[:, 1:]) & (x < corner[:, 1:] + size[:, 1:])
+    inside = (rows[:, :, None] & columns[:, None, :] & chosen[:, None, None])[:, None]
+    return torch.where(inside, colour, rgb)

@@ -1,0 +1,217 @@
+"""The bundled depth network: a timm backbone and a light decoder that answer with log inverse depth.
+
+Built for CPUs: dense and group convolutions, ReLU and BatchNorm only, so that bfloat16 pays while training and
+every BatchNorm folds into its convolution for inference. The coarsest map, a few cells, passes through one
+transformer block that knows where each cell is, because the layout of a room is a question about the whole picture.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .. import MdeasError
+from .backbone import create_backbone
+
+INPUT_AREA = 160 * 128  # pixels that a picture is resized to for inference
+STRIDE = 32  # sides of the input are multiples of this
+# Any fixed centre and spread do; the training pictures have about these.
+INPUT_MEAN = 0.45
+INPUT_STD = 0.25
+# Mean log inverse depth of the rendered scenes: the head starts there.
+OUTPUT_BIAS = -0.75
+
+
+@dataclass(frozen=True)
+class DepthNetConfig:
+    """The shape of the network: ``widths`` are the decoder's channels from the coarsest level to half size."""
+
+    backbone: str = "regnetx_002"
+    widths: tuple[int, int, int, int, int] = (128, 96, 64, 48, 32)
+    heads: int = 4
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, BatchNorm, ReLU."""
+
+    def __init__(self, channels: int, out: int, kernel: int) -> None:
+        """``channels`` in, ``out`` out, a square ``kernel``, same size."""
+        super().__init__(
+            nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(inplace=True),
+        )
+
+
+class ContextBlock(nn.Module):
+    """One transformer block over the coarsest cells, with their coordinates added (pre-norm)."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        """``channels`` must be divisible by ``heads``."""
+        super().__init__()
+        self.heads = heads
+        self.position = nn.Linear(6, channels)
+        self.norm_attention = nn.LayerNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.project = nn.Linear(channels, channels)
+        self.norm_mlp = nn.LayerNorm(channels)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        batch, channels, height, width = x.shape
+        tokens = x.flatten(2).transpose(1, 2) + self.position(_coordinates(height, width, x))  # (B, hw, C)
+        qkv = self.qkv(self.norm_attention(tokens)).unflatten(2, (3, self.heads, channels // self.heads))
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, hw, C / heads)
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        tokens = tokens + self.project(mixed)
+        tokens = tokens + self.mlp(self.norm_mlp(tokens))
+        return tokens.transpose(1, 2).reshape(batch, channels, height, width)
+
+
+def _coordinates(height: int, width: int, like: Tensor) -> Tensor:
+    """(hw, 6): x, y in -1..1 and their low powers, so that a linear map of them can bend."""
+    y = (torch.arange(height, device=like.device, dtype=torch.float32) * 2 + 1) / height - 1
+    x = (torch.arange(width, device=like.device, dtype=torch.float32) * 2 + 1) / width - 1
+    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+    powers = (grid_x, grid_y, grid_x**2, grid_y**2, grid_x * grid_y, grid_y**3)
+    return torch.stack(powers, dim=-1).flatten(0, 1)
+
+
+class DepthNet(nn.Module):
+    """Picture to log inverse depth (log of 1/metres as trained; trust it up to a scale and a shift)."""
+
+    def __init__(self, config: DepthNetConfig | None = None) -> None:
+        """Fresh weights; ``config`` None is the bundled network's shape."""
+        super().__init__()
+        self.config = config = config or DepthNetConfig()
+        self.backbone = create_backbone(config.backbone, features_only=True)
+        taps = list(self.backbone.feature_info.channels())[::-1]  # type: ignore[union-attr, operator]
+        if len(taps) != len(config.widths):
+            raise ValueError(f"{config.backbone} has {len(taps)} feature maps, expected {len(config.widths)}")
+        self.reduce = ConvBlock(taps[0], config.widths[0], 1)
+        self.context = ContextBlock(config.widths[0], config.heads)
+        self.refine = ConvBlock(config.widths[0], config.widths[0], 3)
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(tap, width, 1) for tap, width in zip(taps[1:], config.widths[1:], strict=True)
+        )
+        self.descend = nn.ModuleList(
+            nn.Conv2d(above, width, 1, bias=False)
+            for above, width in zip(config.widths[:-1], config.widths[1:], strict=True)
+        )
+        self.fuse = nn.ModuleList(ConvBlock(width, width, 3) for width in config.widths[1:])
+        self.head = nn.Conv2d(config.widths[-1], 1, 3, padding=1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.constant_(self.head.bias, OUTPUT_BIAS)  # type: ignore[arg-type]
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Log inverse depth.
+
+        Args:
+            rgb: Float (B, 3, H, W) in 0..1, sides multiples of 32.
+
+        Returns:
+            Float (B, H, W).
+
+        Raises:
+            ValueError: If a side is no multiple of 32.
+        """
+        if rgb.shape[-2] % STRIDE or rgb.shape[-1] % STRIDE:
+            raise ValueError(f"sides must be multiples of {STRIDE}, got {tuple(rgb.shape)}")
+        features = self.backbone((rgb - INPUT_MEAN) / INPUT_STD)[::-1]  # coarsest first
+        x = self.refine(self.context(self.reduce(features[0])))  # (B, 128, H/32, W/32)
+        for feature, lateral, descend, fuse in zip(
+            features[1:], self.lateral, self.descend, self.fuse, strict=True
+        ):
+            # the 1x1 before the upsampling: the same result at a quarter of the work
+            x = F.interpolate(descend(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = fuse(F.relu(x + lateral(feature)))
+        x = self.head(x)  # (B, 1, H/2, W/2)
+        x = F.interpolate(x.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return x.squeeze(1)
+
+
+def network_size(height: int, width: int, area: int = INPUT_AREA) -> tuple[int, int]:
+    """Height and width, multiples of 32 with about ``area`` pixels, closest to the picture's aspect."""
+    ideal_height, ideal_width = math.sqrt(area * height / width), math.sqrt(area * width / height)
+    return tuple(max(1, round(side / STRIDE)) * STRIDE for side in (ideal_height, ideal_width))  # type: ignore[return-value]
+
+
+def resize_for_network(rgb: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) to float in 0..1 at :func:`network_size`, channels last; averaging where it shrinks."""
+    size = network_size(rgb.shape[-2], rgb.shape[-1])
+    small = F.interpolate(rgb.float() / 255, size, mode="bilinear", align_corners=False, antialias=True)
+    return small.contiguous(memory_format=torch.channels_last)
+
+
+def fuse_batch_norm(network: nn.Module) -> nn.Module:
+    """Fold every BatchNorm that follows a convolution into it, in place; for inference only.
+
+    Knows this module's :class:`ConvBlock` and timm's ``conv`` + ``bn`` blocks, whose BatchNorm may carry the
+    activation.
+    """
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, ConvBlock):
+            module[0] = fuse_conv_bn_eval(module[0], module[1])  # type: ignore[type-var]
+            module[1] = nn.Identity()
+            continue
+        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            module.conv = fuse_conv_bn_eval(conv, norm)
+            module.bn = getattr(norm, "act", nn.Identity())
+    return network
+
+
+def save_weights(network: DepthNet, path: Path, about: dict[str, str]) -> None:
+    """Write the weights in half precision, with the network's shape and ``about`` as metadata; atomic."""
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    metadata = {"network": json.dumps(asdict(network.config)), **about}
+    temporary = path.with_name(path.name + ".part")
+    save_file(tensors, temporary, metadata)
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> tuple[DepthNet, dict[str, str]]:
+    """The network in evaluation mode, float32, and the file's metadata.
+
+    Raises:
+        MdeasError: If the file is missing, damaged or of another network.
+    """
+    if not path.is_file():
+        raise MdeasError(f"no such weights file: {path}; reinstall mdeas or name another with --weights")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        shape = json.loads(metadata["network"])
+        network = DepthNet(DepthNetConfig(**{**shape, "widths": tuple(shape["widths"])}))
+        missing, unexpected = network.load_state_dict(tensors, strict=False)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise MdeasError(
+            f"not weights of the bundled depth network: {path} ({reason}); reinstall mdeas or name another file"
+        ) from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise MdeasError(
+            f"not weights of the bundled depth network: {path} ({len(missing)} tensors missing, "
+            f"{len(unexpected)} unknown); reinstall mdeas or name another file"
+        )
+    return network.eval(), metadata

@@ -1,0 +1,129 @@
+"""An endless, repeatable stream of rendered scenes: drawn by other processes into a ring on disk.
+
+Scene ``i`` is a pure function of (seed, i). They are drawn in chunks; the ring holds the newest ones in two memory-mapped
+files, and a third says which chunk each place holds, so that a restarted run finds its scenes again. Which scenes a
+training step may use depends on the step alone, never on how fast they were drawn.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.pool import AsyncResult
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scene = tuple[NDArray[np.uint8], NDArray[np.float32]]
+DrawScene = Callable[[int, int, int, int], Scene]  # seed, index, height, width -> (H, W, 3), (H, W) metres
+
+CHUNK = 64
+_EMPTY = -1
+_NICENESS = 5  # below the trainer, which waits for few scenes and computes most of the time
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """``draw`` must be importable from another process; ``window`` scenes are held, ``ahead`` chunks drawn early."""
+
+    draw: DrawScene
+    seed: int
+    folder: Path
+    height: int = 120
+    width: int = 160
+    window: int = 32_768
+    ahead: int = 6
+    processes: int = 1
+
+
+class SceneStream:
+    """The ring and the processes that fill it. Use as a context manager."""
+
+    def __init__(self, config: StreamConfig) -> None:
+        """Open or create the ring's files in ``config.folder`` and start the drawing processes."""
+        self.config = config
+        self._places = -(-config.window // CHUNK) + 1 + config.ahead  # a window may begin inside a chunk
+        config.folder.mkdir(parents=True, exist_ok=True)
+        shape = (self._places * CHUNK, config.height, config.width)
+        self._held = _open_map(config.folder / "held.npy", (self._places,), np.int64, _EMPTY)
+        self._rgb = _open_map(config.folder / "rgb.npy", (*shape, 3), np.uint8, 0)
+        self._depth = _open_map(config.folder / "depth.npy", shape, np.float16, 0)
+        self._pending: dict[int, AsyncResult[None]] = {}
+        # spawn: a forked child would inherit torch's thread pools in an unknown state
+        context = multiprocessing.get_context("spawn")
+        self._pool = context.Pool(config.processes, initializer=_start_worker) if config.processes else None
+
+    def __enter__(self) -> SceneStream:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the drawing processes; the files stay."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool.join()
+
+    def newest(self, first: int, last: int) -> None:
+        """Make scenes ``first`` .. ``last`` - 1 available, waiting for those still missing, and start the next ones."""
+        chunks = range(first // CHUNK, -(-last // CHUNK))
+        if len(chunks) > self._places:
+            raise ValueError(f"{len(chunks)} chunks do not fit into {self._places} places")
+        for chunk in range(chunks.start, min(chunks.stop + self.config.ahead, chunks.start + self._places)):
+            if chunk not in self._pending and self._held[chunk % self._places] != chunk:
+                self._start(chunk)
+        for chunk in [chunk for chunk, result in self._pending.items() if result.ready() or chunk in chunks]:
+            self._pending.pop(chunk).get()
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        """Scenes that ``newest`` made available: (B, H, W, 3) uint8 and (B, H, W) metres."""
+        rows = (indices // CHUNK % self._places) * CHUNK + indices % CHUNK
+        return self._rgb[rows], self._depth[rows]
+
+    def _start(self, chunk: int) -> None:
+        config = self.config
+        task = (config.draw, config.seed, chunk, chunk % self._places, config.folder)
+        if self._pool is None:
+            draw_chunk(*task)
+        else:
+            self._pending[chunk] = self._pool.apply_async(draw_chunk, task)
+
+
+def draw_chunk(draw: DrawScene, seed: int, chunk: int, place: int, folder: Path) -> None:
+    """Draw the scenes of ``chunk`` into ``place`` of the ring in ``folder``, then say so."""
+    held = np.load(folder / "held.npy", mmap_mode="r+")
+    rgb = np.load(folder / "rgb.npy", mmap_mode="r+")
+    depth = np.load(folder / "depth.npy", mmap_mode="r+")
+    held[place] = _EMPTY
+    _, height, width, _ = rgb.shape
+    for i in range(CHUNK):
+        picture, metres = draw(seed, chunk * CHUNK + i, height, width)
+        rgb[place * CHUNK + i] = picture
+        depth[place * CHUNK + i] = np.minimum(metres, 1000.0)
+    held[place] = chunk
+
+
+def _start_worker() -> None:
+    os.nice(_NICENESS)
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _open_map(path: Path, shape: tuple[int, ...], dtype: type, fill: int) -> NDArray[Any]:
+    """The array in ``path``, made anew and filled with ``fill`` where it is missing or of another shape."""
+    if path.exists():
+        held: NDArray[Any] = np.load(path, mmap_mode="r+")
+        if held.shape == shape:
+            return held
+        del held
+    created = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if fill:
+        created[...] = fill
+    return created

@@ -1,0 +1,249 @@
+"""Training the bundled depth network on rendered scenes, from nothing to the weights in the package."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import MdeasError
+from ..pipeline.options import DepthTrainConfig
+from ..pipeline.progress import Progress
+from .depth_augment import augment
+from .depth_eval import evaluate_pairs
+from .depth_loss import depth_loss
+from .depth_net import DepthNet, DepthNetConfig, save_weights
+from .depth_scenes import draw_training_scene
+from .depth_stream import SceneStream, StreamConfig
+
+# What a batch is resized to, with how often: photos are wide, tall or, in a data set, square.
+SHAPES = (((96, 128), 0.5), ((128, 128), 0.35), ((128, 96), 0.15))
+# The last part of the training sees larger pictures, as inference does.
+LATE_SHAPES = (((128, 160), 0.5), ((160, 160), 0.35), ((160, 128), 0.15))
+EMA_DECAY = 0.9985
+WEIGHT_DECAY = 0.02
+WARM_UP = 400
+CLIP_NORM = 1.0
+FIRST_SCENES = 2048  # drawn before the first step
+LOG_EVERY = 100
+SAVE_EVERY_S = 180.0
+EVALUATE_EVERY_S = 240.0
+EVERY_PAIR = 10  # while training, a look at every tenth frame is enough
+
+
+@dataclass(frozen=True)
+class DepthTrainReport:
+    """What a training run did."""
+
+    run: str
+    steps: int
+    scenes: int
+    hours: float
+    weights: str
+    metrics: dict[str, dict[str, float]]
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        lines = [f"{self.steps} steps on {self.scenes} scenes in {self.hours:.2f} h: {self.weights}"]
+        lines += [
+            f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in values.items())
+            for name, values in self.metrics.items()
+        ]
+        return "\n".join(lines)
+
+
+def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
+    """Train, or go on training, and export the averaged weights.
+
+    A run continues from its last checkpoint. ``steps`` may be changed then, as long as the decay of the learning rate has not
+    begun: until there it is constant.
+
+    Raises:
+        MdeasError: If the run folder holds a run with another seed, batch size or network.
+    """
+    torch.set_num_threads(config.threads)
+    config.out.mkdir(parents=True, exist_ok=True)
+    state = _TrainState.create(config)
+    state.load(config.out / "last.ckpt")
+    journal = _Journal(config.out / "log.jsonl")
+    saved = evaluated = time.monotonic()
+    with (
+        SceneStream(_stream_config(config)) as stream,
+        Progress(config.steps, "train-depth", done=state.step) as progress,
+    ):
+        while state.step < config.steps:
+            journal.add(_train_step(state, stream, config))
+            progress.update(1, journal.note)
+            if state.step % LOG_EVERY == 0:
+                journal.write(step=state.step, lr=_rate(state.step, config))
+            now = time.monotonic()
+            if now - saved > SAVE_EVERY_S:
+                state.seconds += now - saved
+                saved = now
+                state.save(config.out / "last.ckpt")
+            if config.pairs is not None and now - evaluated > EVALUATE_EVERY_S:
+                journal.write(step=state.step, **evaluate_pairs(state.averaged, config.pairs, EVERY_PAIR))
+                evaluated = time.monotonic()
+    state.seconds += time.monotonic() - saved
+    state.save(config.out / "last.ckpt")
+    return _finish(state, config)
+
+
+def learning_rate(step: int, peak: float, steps: int, decay_share: float) -> float:
+    """Warm-up, then constant, then down along a half cosine over the last ``decay_share`` of ``steps``."""
+    start = steps * (1 - decay_share)
+    if step < WARM_UP:
+        return peak * (step + 1) / WARM_UP
+    if step < start:
+        return peak
+    return peak * max(0.01, 0.5 * (1 + math.cos(math.pi * (step - start) / max(1.0, steps - start))))
+
+
+def _rate(step: int, config: DepthTrainConfig) -> float:
+    return learning_rate(step, config.lr, config.steps, config.decay_share)
+
+
+def scene_window(step: int, config: DepthTrainConfig) -> tuple[int, int]:
+    """First and one past the last scene that ``step`` may use: the newest ones, each used ``reuse`` times on average."""
+    last = FIRST_SCENES + step * config.batch_size // config.reuse
+    return max(0, last - config.window), last
+
+
+def _train_step(state: _TrainState, stream: SceneStream, config: DepthTrainConfig) -> float:
+    """One step of the optimizer; everything random in it follows from (seed, step)."""
+    step = state.step
+    rng = np.random.default_rng([config.seed, step])
+    first, last = scene_window(step, config)
+    stream.newest(first, last)
+    rgb, depth = stream.batch(rng.integers(first, last, config.batch_size))
+    late = step >= config.steps * (1 - config.late_share)
+    shapes = LATE_SHAPES if late else SHAPES
+    height, width = shapes[rng.choice(len(shapes), p=[share for _, share in shapes])][0]
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    picture, target, valid = augment(
+        torch.from_numpy(rgb).permute(0, 3, 1, 2), torch.from_numpy(depth).float(), height, width, generator
+    )
+    for group in state.optimizer.param_groups:
+        group["lr"] = _rate(step, config)
+    with torch.autocast("cpu", torch.bfloat16) if config.bfloat16 else nullcontext():
+        pred = state.network(picture.contiguous(memory_format=torch.channels_last))
+    loss = depth_loss(pred, target, valid)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(state.network.parameters(), CLIP_NORM)
+    state.optimizer.step()
+    state.step += 1
+    state.average()
+    return float(loss.detach())
+
+
+@dataclass
+class _TrainState:
+    """Everything a checkpoint holds."""
+
+    network: DepthNet
+    averaged: DepthNet
+    optimizer: torch.optim.AdamW
+    identity: dict[str, Any]
+    step: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def create(cls, config: DepthTrainConfig) -> _TrainState:
+        torch.manual_seed(config.seed)
+        network = DepthNet(DepthNetConfig()).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        averaged = copy.deepcopy(network).eval().requires_grad_(False)
+        decayed = [p for p in network.parameters() if p.ndim > 1]
+        others = [p for p in network.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.99), fused=True)
+        identity = {"seed": config.seed, "batch_size": config.batch_size, "net": asdict(network.config)}
+        return cls(network, averaged, optimizer, identity)
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the averaged weights towards the network's (faster at first, so that the start is forgotten)."""
+        weight = 1 - min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.network.parameters()), weight)
+        for mine, new in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            mine.copy_(new)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint that is either whole or not there."""
+        state = {
+            "identity": self.identity, "step": self.step, "seconds": self.seconds,
+            "network": self.network.state_dict(), "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }  # fmt: skip
+        temporary = path.with_name(path.name + ".part")
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    def load(self, path: Path) -> None:
+        """Continue from ``path`` where it exists."""
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        if state["identity"] != self.identity:
+            raise MdeasError(
+                f"another run is in {path.parent}: it has {state['identity']}, this one {self.identity}; "
+                "choose another folder"
+            )
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def _stream_config(config: DepthTrainConfig) -> StreamConfig:
+    return StreamConfig(
+        draw=draw_training_scene, seed=config.seed, folder=config.out / "scenes", window=config.window,
+        processes=config.processes,
+    )  # fmt: skip
+
+
+class _Journal:
+    """One JSON line every so often: the mean loss, the rate, and whatever else there is to say."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._losses: list[float] = []
+        self._since = time.monotonic()
+        self.note = ""
+
+    def add(self, loss: float) -> None:
+        self._losses.append(loss)
+
+    def write(self, step: int, **values: float) -> None:
+        now = time.monotonic()
+        if self._losses:
+            loss = sum(self._losses) / len(self._losses)
+            values = {"loss": loss, "steps_per_s": len(self._losses) / (now - self._since), **values}
+            self.note = f"loss {loss:.3f}"
+        self._losses, self._since = [], now
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(
+                json.dumps({"step": step, **{key: round(value, 6) for key, value in values.items()}}) + "\n"
+            )
+
+
+def _finish(state: _TrainState, config: DepthTrainConfig) -> DepthTrainReport:
+    """Export the averaged weights and judge them."""
+    scenes = scene_window(state.step, config)[1]
+    path = config.out / "bundled_depth.safetensors"
+    about = {"steps": str(state.step), "seed": str(config.seed), "scenes": str(scenes)}
+    save_weights(state.averaged, path, about)
+    metrics = {}
+    if config.pairs is not None:
+        metrics[str(config.pairs)] = evaluate_pairs(state.averaged, config.pairs, 1)
+    return DepthTrainReport(str(config.out), state.step, scenes, state.seconds / 3600, str(path), metrics)
