@@ -73,20 +73,42 @@ class DatasetManifest:
 
 @dataclass(frozen=True)
 class DepthInfo:
-    """Content of ``depth.json``: what the labels are; ``value * scale + offset`` is the quantity."""
+    """Content of ``depth.json``: what depth labels are; ``value * scale + offset`` is the quantity.
 
+    Args:
+        mdeas_version: The version that made them.
+        dataset_sha256: Hash of the ``dataset.json`` that they belong to; None for a folder of pictures.
+        model: The network's name; ``source`` says where its weights come from.
+        kind: What the quantity is, ``unit`` what it is counted in, ``nearer`` which of two values is nearer.
+        scale, offset: The one mapping of the whole set from 16-bit values to the quantity.
+        input_height, input_width: What the network sees; ``resize`` says how a picture gets there and back.
+        precision: Of the network's arithmetic.
+        micro_batch, device: Pictures a forward pass, and cpu or cuda: they decide the last bits.
+        clipped: Share of values at either end of the 16 bits.
+        values: Their least, largest and mean value and their standard deviation on the 0-1 scale.
+    """
+
+    mdeas_version: str
+    dataset_sha256: str | None
     model: str
+    source: str
     weights_sha256: str | None
     licence: str
     kind: Literal["relative_disparity", "relative_depth", "metric_depth"]
     nearer: Literal["larger", "smaller"]
     unit: str
+    bits: int
     scale: float
     offset: float
     input_height: int
     input_width: int
+    resize: str
     precision: str
+    micro_batch: int
+    device: str
     samples: int
+    clipped: float
+    values: dict[str, float]
     shards: tuple[ShardRecord, ...]
 
 
