@@ -1,0 +1,338 @@
+"""Numba kernels: light, texture and shadow on what the tracer saw, and smooth edges."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .tracer import CONE, ELLIPSOID, FAR, Float32, Int16, blocked, enter, hidden, njit
+
+__all__ = ["blocked", "shade", "smooth_edges", "soft_shadows"]
+
+
+@njit(cache=True, fastmath=True)
+def _surface(
+    p: Float32, sid: int, room: Float32, x: float, y: float, z: float
+) -> tuple[float, float, float, float, float, float, float]:
+    """Normal, texture place (metres) and the face's half extents (0 where nothing can be fitted) at a point of a surface."""
+    if sid < 6:
+        if sid == 0:
+            return 1.0, 0.0, 0.0, z, y, 0.0, 0.0
+        if sid == 1:
+            return -1.0, 0.0, 0.0, z, y, 0.0, 0.0
+        if sid == 2:
+            return 0.0, 1.0, 0.0, x, z, 0.0, 0.0
+        if sid == 3:
+            return 0.0, -1.0, 0.0, x, z, 0.0, 0.0
+        if sid == 4:
+            return 0.0, 0.0, 1.0, x, y, 0.0, 0.0
+        return 0.0, 0.0, -1.0, x, y, 0.0, 0.0
+    k = sid - 6
+    rx, ry, rz = x - p[k, 1], y - p[k, 2], z - p[k, 3]
+    lx = rx * p[k, 4] + ry * p[k, 7] + rz * p[k, 10]
+    ly = rx * p[k, 5] + ry * p[k, 8] + rz * p[k, 11]
+    lz = rx * p[k, 6] + ry * p[k, 9] + rz * p[k, 12]
+    hx, hy, hz = p[k, 13], p[k, 14], p[k, 15]
+    kind = int(p[k, 0])
+    nx, ny, nz, u, v, eu, ev = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    if kind == ELLIPSOID:
+        nx, ny, nz = lx / (hx * hx), ly / (hy * hy), lz / (hz * hz)
+        u, v, eu, ev = math.atan2(lx, lz) * max(hx, hz), ly, 3.1416 * max(hx, hz), hy
+    elif kind == CONE:
+        if abs(ly) > hy * 0.9995:
+            ny = 1.0 if ly > 0 else -1.0
+            u, v, eu, ev = lx, lz, 0.0, 0.0
+        else:
+            nx, nz = lx, lz
+            ny = (hx - hz) / (2.0 * hy) * math.sqrt(lx * lx + lz * lz)
+            radius = max(hx, hz)
+            u, v, eu, ev = math.atan2(lx, lz) * radius, ly, 3.1416 * radius, hy
+    else:
+        gx, gy, gz = hx - abs(lx), hy - abs(ly), hz - abs(lz)
+        sx = 1.0 if lx > 0 else -1.0
+        sy = 1.0 if ly > 0 else -1.0
+        sz = 1.0 if lz > 0 else -1.0
+        if gx <= gy and gx <= gz:
+            nx, u, v, eu, ev = sx, lz * -sx, ly, hz, hy
+        elif gy <= gz:
+            ny, u, v, eu, ev = sy, lx, lz, hx, hz
+        else:
+            nz, u, v, eu, ev = sz, lx * sz, ly, hx, hy
+        bevel = p[k, 16]
+        if bevel > 0.0:  # rounded edges: the normal leans over towards the neighbouring face
+            if gx < bevel:
+                nx = sx * max(abs(nx), 1.0 - gx / bevel)
+            if gy < bevel:
+                ny = sy * max(abs(ny), 1.0 - gy / bevel)
+            if gz < bevel:
+                nz = sz * max(abs(nz), 1.0 - gz / bevel)
+    wx = p[k, 4] * nx + p[k, 5] * ny + p[k, 6] * nz
+    wy = p[k, 7] * nx + p[k, 8] * ny + p[k, 9] * nz
+    wz = p[k, 10] * nx + p[k, 11] * ny + p[k, 12] * nz
+    size = math.sqrt(wx * wx + wy * wy + wz * wz) + 1e-9
+    return wx / size, wy / size, wz / size, u, v, eu, ev
+
+
+@njit(cache=True, fastmath=True)
+def _texel(levels: tuple[NDArray[np.uint8], ...], m: int, u: float, v: float, footprint: float, out: Float32) -> None:
+    """Bilinear sample of texture ``m`` in the level whose texels are as large as the pixel's footprint (in repeats)."""
+    level = 0
+    size = levels[0].shape[1]
+    grain = footprint * size
+    while grain > 1.3 and level < len(levels) - 1:
+        grain *= 0.5
+        level += 1
+    bank = levels[level]
+    size = bank.shape[1]
+    x = (u - math.floor(u)) * size - 0.5
+    y = (v - math.floor(v)) * size - 0.5
+    x0, y0 = int(math.floor(x)), int(math.floor(y))
+    fx, fy = x - x0, y - y0
+    x1, y1 = (x0 + 1) % size, (y0 + 1) % size
+    x0, y0 = x0 % size, y0 % size
+    for c in range(3):
+        top = bank[m, y0, x0, c] * (1.0 - fx) + bank[m, y0, x1, c] * fx
+        low = bank[m, y1, x0, c] * (1.0 - fx) + bank[m, y1, x1, c] * fx
+        out[c] = (top * (1.0 - fy) + low * fy) * (1.0 / 255.0)
+
+
+@njit(cache=True, fastmath=True)
+def soft_shadows(
+    p: Float32,
+    casters: Int16,
+    room: Float32,
+    cam: Float32,
+    view: Float32,
+    focal: float,
+    depth: Float32,
+    surface: Int16,
+    lights: Float32,
+    step: int,
+) -> tuple[Float32, Float32]:
+    """Light let through (blocks, lights) and openness (ambient occlusion), one value per ``step`` x ``step`` pixels."""
+    height, width = depth.shape
+    rows, columns = (height + step - 1) // step, (width + step - 1) // step
+    through = np.ones((rows, columns, lights.shape[0]), np.float32)
+    openness = np.ones((rows, columns), np.float32)
+    half = step // 2
+    for bi in range(rows):
+        i = min(height - 1, bi * step + half)
+        y = (0.5 * height - i - 0.5) / focal
+        for bj in range(columns):
+            j = min(width - 1, bj * step + half)
+            x = (j + 0.5 - 0.5 * width) / focal
+            t = depth[i, j]
+            sid = surface[i, j]
+            if sid < 0:
+                continue
+            wx = cam[0] + t * (view[0, 0] * x + view[0, 1] * y + view[0, 2])
+            wy = cam[1] + t * (view[1, 0] * x + view[1, 1] * y + view[1, 2])
+            wz = cam[2] + t * (view[2, 0] * x + view[2, 1] * y + view[2, 2])
+            nx, ny, nz, _, _, _, _ = _surface(p, sid, room, wx, wy, wz)
+            # Four places on each lamp in turn: neighbouring blocks are averaged later, which softens the shadow.
+            turn = (bi & 1) * 2 + (bj & 1)
+            jx = 0.7 if turn == 0 else (-0.7 if turn == 3 else 0.0)
+            jz = 0.7 if turn == 1 else (-0.7 if turn == 2 else 0.0)
+            ox, oy, oz = wx + nx * 0.012, wy + ny * 0.012, wz + nz * 0.012
+            for q in range(lights.shape[0]):
+                if lights[q, 7] <= 0.0:
+                    continue
+                dx = lights[q, 0] + jx * lights[q, 6] - ox
+                dy = lights[q, 1] - oy
+                dz = lights[q, 2] + jz * lights[q, 6] - oz
+                if dx * nx + dy * ny + dz * nz > 0.0 and hidden(p, casters, ox, oy, oz, dx, dy, dz):
+                    through[bi, bj, q] = 1.0 - lights[q, 7]
+            shut = 0.0
+            reach = max(1.5, 0.22 * focal / t)  # pixels that 0.22 m spans here
+            for n in range(8):
+                angle = 0.7854 * n + 0.39 * (turn & 1)
+                far = reach * (0.35 if n & 1 else 1.0)
+                ii, jj = int(i + far * math.sin(angle)), int(j + far * math.cos(angle))
+                if 0 <= ii < height and 0 <= jj < width:
+                    qx = (jj + 0.5 - 0.5 * width) / focal
+                    qy = (0.5 * height - ii - 0.5) / focal
+                    s = depth[ii, jj]
+                    vx = cam[0] + s * (view[0, 0] * qx + view[0, 1] * qy + view[0, 2]) - wx
+                    vy = cam[1] + s * (view[1, 0] * qx + view[1, 1] * qy + view[1, 2]) - wy
+                    vz = cam[2] + s * (view[2, 0] * qx + view[2, 1] * qy + view[2, 2]) - wz
+                    d2 = vx * vx + vy * vy + vz * vz + 1e-6
+                    rise = (vx * nx + vy * ny + vz * nz) / math.sqrt(d2)
+                    if rise > 0.1:
+                        shut += rise / (1.0 + 12.0 * d2)
+            openness[bi, bj] = max(0.15, 1.0 - shut * 0.2)
+    return through, openness
+
+
+@njit(cache=True, fastmath=True)
+def shade(
+    p: Float32,
+    mats: Float32,
+    levels: tuple[NDArray[np.uint8], ...],
+    room: Float32,
+    cam: Float32,
+    view: Float32,
+    focal: float,
+    depth: Float32,
+    surface: Int16,
+    lights: Float32,
+    sky: Float32,
+    through: Float32,
+    openness: Float32,
+    step: int,
+    image: Float32,
+) -> None:
+    """Fills the linear image (H, W, 3).
+
+    ``lights`` rows: position, colour (power included), size, shadow strength, falloff per square metre.
+    ``sky``: ambient colour from above (3) and from below (3).
+    """
+    height, width = depth.shape
+    rows, columns = openness.shape
+    tex = np.empty(3, np.float32)
+    lit = np.empty(3, np.float32)
+    shine = np.empty(3, np.float32)
+    near_i = np.empty(4, np.int32)
+    near_j = np.empty(4, np.int32)
+    for i in range(height):
+        y = (0.5 * height - i - 0.5) / focal
+        for j in range(width):
+            sid = surface[i, j]
+            if sid < 0:
+                continue
+            t = depth[i, j]
+            x = (j + 0.5 - 0.5 * width) / focal
+            dx = view[0, 0] * x + view[0, 1] * y + view[0, 2]
+            dy = view[1, 0] * x + view[1, 1] * y + view[1, 2]
+            dz = view[2, 0] * x + view[2, 1] * y + view[2, 2]
+            wx, wy, wz = cam[0] + t * dx, cam[1] + t * dy, cam[2] + t * dz
+            nx, ny, nz, u, v, eu, ev = _surface(p, sid, room, wx, wy, wz)
+            length = math.sqrt(dx * dx + dy * dy + dz * dz)
+            facing = abs(dx * nx + dy * ny + dz * nz) / length
+            su, sv = mats[sid, 1], mats[sid, 2]
+            if mats[sid, 5] > 0.0 and eu > 0.0:
+                su, sv = 0.5 / eu, -0.5 / ev
+                u, v = u * su + 0.5, v * sv + 0.5
+                u, v = min(0.999, max(0.0, u)), min(0.999, max(0.0, v))
+            else:
+                if mats[sid, 6] > 0.0:
+                    u, v = v, u
+                u, v = u * su + mats[sid, 3], v * sv + mats[sid, 4]
+            spread = t / focal / math.sqrt(max(0.06, facing))
+            _texel(levels, int(mats[sid, 0]), u, v, spread * max(abs(su), abs(sv)), tex)
+            bi, bj = i // step, j // step
+            for c in range(3):
+                ambient = sky[c] * (0.5 + 0.5 * ny) + sky[3 + c] * (0.5 - 0.5 * ny)
+                lit[c] = ambient
+                shine[c] = 0.0
+            # 2 x 2 blocks hold each of the four places on a lamp once, so their plain mean shows no pattern.
+            top, left = (i - step // 2) // step, (j - step // 2) // step
+            count, dim = 0, 0.0
+            for e in range(4):
+                ei = min(rows - 1, max(0, top + (e >> 1)))
+                ej = min(columns - 1, max(0, left + (e & 1)))
+                if surface[min(height - 1, ei * step + step // 2), min(width - 1, ej * step + step // 2)] == sid:
+                    near_i[count], near_j[count] = ei, ej
+                    count += 1
+                    dim += openness[ei, ej]
+            if count == 0:
+                near_i[0], near_j[0], count, dim = bi, bj, 1, openness[bi, bj]
+            dim /= count
+            for q in range(lights.shape[0]):
+                share = 0.0
+                for e in range(count):
+                    share += through[near_i[e], near_j[e], q]
+                share /= count
+                lx, ly, lz = lights[q, 0] - wx, lights[q, 1] - wy, lights[q, 2] - wz
+                d2 = lx * lx + ly * ly + lz * lz + 1e-4
+                d = math.sqrt(d2)
+                slant = (lx * nx + ly * ny + lz * nz) / d
+                if slant > 0.0:
+                    power = share / (1.0 + lights[q, 8] * d2)
+                    # half way between the lamp and the eye
+                    hx, hy, hz = lx / d - dx / length, ly / d - dy / length, lz / d - dz / length
+                    hs = (hx * nx + hy * ny + hz * nz) / math.sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
+                    hs2 = hs * hs
+                    hs8 = hs2 * hs2 * hs2 * hs2
+                    spark = hs8 * hs8 * hs8 * hs8 * mats[sid, 7] if hs > 0.0 else 0.0
+                    for c in range(3):
+                        lit[c] += lights[q, 3 + c] * power * slant
+                        shine[c] += lights[q, 3 + c] * power * spark
+            glow = mats[sid, 8]
+            for c in range(3):
+                base = mats[sid, 9 + c] + (mats[sid, 12 + c] - mats[sid, 9 + c]) * tex[c]
+                image[i, j, c] = base * (lit[c] * dim + glow) + shine[c] * dim
+
+
+@njit(cache=True, fastmath=True)
+def smooth_edges(
+    p: Float32,
+    room: Float32,
+    cam: Float32,
+    view: Float32,
+    focal: float,
+    surface: Int16,
+    image: Float32,
+    out: Float32,
+) -> None:
+    """Anti-aliasing: where surfaces meet, every pixel is the mean of four subpixels.
+
+    A subpixel takes the colour of the nearest neighbour with the surface that it sees among its neighbours' surfaces.
+    """
+    height, width = surface.shape
+    seen = np.empty(9, np.int32)
+    at = np.empty(9, np.int32)
+    for i in range(height):
+        for j in range(width):
+            count = 0
+            for n in range(9):  # the pixel itself first, so that its own colour wins
+                a = (n + 4) % 9
+                ii, jj = i + a // 3 - 1, j + a % 3 - 1
+                if ii < 0 or jj < 0 or ii >= height or jj >= width:
+                    continue
+                sid = surface[ii, jj]
+                known = False
+                for m in range(count):
+                    if seen[m] == sid:
+                        known = True
+                if not known:
+                    seen[count], at[count] = sid, ii * width + jj
+                    count += 1
+            if count == 1:
+                for c in range(3):
+                    out[i, j, c] = image[i, j, c]
+                continue
+            for c in range(3):
+                out[i, j, c] = 0.0
+            for s in range(4):
+                x = (j + 0.25 + 0.5 * (s & 1) - 0.5 * width) / focal
+                y = (0.5 * height - i - 0.25 - 0.5 * (s >> 1)) / focal
+                dx = view[0, 0] * x + view[0, 1] * y + view[0, 2]
+                dy = view[1, 0] * x + view[1, 1] * y + view[1, 2]
+                dz = view[2, 0] * x + view[2, 1] * y + view[2, 2]
+                best, who = 2.0 * FAR, at[0]
+                for m in range(count):
+                    sid = seen[m]
+                    t = FAR
+                    if sid >= 6:
+                        t = enter(p, sid - 6, cam[0], cam[1], cam[2], dx, dy, dz)
+                        if t >= FAR:
+                            continue
+                    elif sid >= 0:
+                        t = _face_depth(room, sid, cam, dx, dy, dz)
+                    if t < best:
+                        best, who = t, at[m]
+                for c in range(3):
+                    out[i, j, c] += 0.25 * min(image[who // width, who % width, c], 4.0)
+
+
+@njit(cache=True, fastmath=True)
+def _face_depth(room: Float32, sid: int, cam: Float32, dx: float, dy: float, dz: float) -> float:
+    """Where the ray crosses the plane of a face of the room (a little less than far when it runs away from it)."""
+    axis = sid // 2
+    d = dx if axis == 0 else (dy if axis == 1 else dz)
+    gap = room[sid] - cam[axis]
+    if d * gap <= 1e-12:
+        return 0.9 * FAR
+    return gap / d
