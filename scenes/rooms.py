@@ -45,7 +45,7 @@ def light_rows(scene: Scene, view: View) -> Float32:
     """The lamps nearest to what is seen, for the shader; in dark places now and then one at the camera."""
     dice = scene.dice
     x, y, z = (float(v) for v in view.position + view.axes[:, 2] * 1.5)
-    near = sorted(scene.lights, key=lambda lamp: (lamp.x - x) ** 2 + (lamp.z - z) ** 2)[:4]
+    near = sorted(scene.lights, key=lambda lamp: (lamp.x - x) ** 2 + (lamp.z - z) ** 2)[:3]
     rows = [(lamp.x, lamp.y, lamp.z, *lamp.colour, lamp.extent, lamp.shadow, lamp.falloff) for lamp in near]
     if not rows or dice.chance(0.08):
         px, py, pz = (float(v) for v in view.position)

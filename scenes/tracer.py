@@ -142,12 +142,12 @@ def leave_room(
 
 @njit(cache=True, fastmath=True)
 def hidden(
-    p: Float32, casters: Int16, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+    p: Float32, casters: Int16, q: int, count: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> bool:
-    """Whether a caster lies on the segment from o to o + d (a light)."""
+    """Whether one of the first ``count`` casters of row ``q`` lies on the segment from o to o + d (a light)."""
     length2 = dx * dx + dy * dy + dz * dz
-    for i in range(casters.shape[0]):
-        k = casters[i]
+    for i in range(count):
+        k = casters[q, i]
         rx, ry, rz = p[k, 1] - ox, p[k, 2] - oy, p[k, 3] - oz
         m = rx * dx + ry * dy + rz * dz
         r2 = p[k, 17] * p[k, 17]
