@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import MdeasError
 from . import images
@@ -131,14 +133,16 @@ class InspectionTask:
     source: Source
     size: int
     mask_threshold: int
-    least: int  # the longer side of the smallest placement, in pixels
+    least: int  # longer side of the smallest and of the largest placement, in pixels
+    most: int
     prepared: Path
 
 
 def inspect(task: InspectionTask) -> Inspection:
     """Decode a source completely and judge it; if usable, write its prepared form losslessly.
 
-    Prepared: a background as a square of the data set's size, a foreground trimmed to its box.
+    Prepared: a background as a square of the data set's size, a foreground trimmed, premultiplied
+    and reduced to the largest size at which it will be placed.
     """
     source = task.source
     try:
@@ -162,16 +166,25 @@ def _inspect_background(task: InspectionTask) -> Inspection:
 def _inspect_foreground(task: InspectionTask) -> Inspection:
     rgba = images.read_foreground(task.source.path, task.mask_threshold)
     height, width = rgba.shape[:2]
-    smallest = images.resize_rgba(rgba, *fit(width, height, task.least))
+    smallest = images.resize_rgba(rgba, *images.fit(width, height, task.least))
     if smallest[:, :, 3].max() <= task.mask_threshold:
         return Inspection(task.source, reason=f"so thin that its mask is empty at {task.least} pixels")
-    write_bytes(task.prepared, images.encode_png(rgba))
-    small = images.resize_rgba(rgba, *fit(width, height, min(max(width, height), 2 * _HASH_GREY)))
+    prepared = images.premultiply(rgba)
+    if max(width, height) > task.most:
+        prepared = images.resize_premultiplied(prepared, *images.fit(width, height, task.most))
+    write_bytes(task.prepared, _array_bytes(prepared))
+    small = images.resize_rgba(rgba, *images.fit(width, height, min(max(width, height), 2 * _HASH_GREY)))
     grey = np.full((*small.shape[:2], 3), _HASH_GREY, np.uint8)
     return Inspection(task.source, width, height, content_hashes(images.paste(grey, small, 0, 0)))
 
 
-def fit(width: int, height: int, longer: int) -> tuple[int, int]:
-    """Width and height whose longer side is ``longer``, same shape, at least one pixel."""
-    most = max(width, height)
-    return max(1, round(width * longer / most)), max(1, round(height * longer / most))
+def _array_bytes(array: NDArray[np.uint16]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def prepared_array(data: bytes) -> NDArray[np.uint16]:
+    """A prepared foreground as ``inspect`` has written it."""
+    array: NDArray[np.uint16] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array

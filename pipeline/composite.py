@@ -31,7 +31,9 @@ from .assets import (
     find_folders,
     inspect,
     list_sources,
+    prepared_array,
 )
+from .canvas import Canvas, Foreground
 from .lock import locked
 from .manifest import (
     BACKGROUNDS_NAME,
@@ -56,7 +58,7 @@ from .manifest import (
 )
 from .mask import check_threshold, threshold_alpha
 from .options import MakeDatasetConfig
-from .plan import Plan
+from .plan import Plan, side_range
 from .progress import Progress
 from .shards import ShardReader, ShardRecord, ShardWriter
 from .split import split_assets
@@ -275,9 +277,11 @@ def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[
     work = config.out / WORK_NAME
     prepared = work / "prepared"
     prepared.mkdir()
-    least = max(1, int(config.scale[0] * config.size + 0.5))
+    least, most = side_range(config.scale, config.size)
     tasks = [
-        InspectionTask(source, config.size, config.mask_threshold, least, prepared / f"{number:06d}.png")
+        InspectionTask(
+            source, config.size, config.mask_threshold, least, most, prepared / f"{number:06d}.png"
+        )
         for number, source in enumerate(sources)
     ]
     found: dict[Source, Inspection] = {}
@@ -338,7 +342,7 @@ def _prepared_name(kind: Kind, number: int, total: int) -> str:
 
 
 def _keep_records(out: Path) -> None:
-    """Turn a finished data set of which files are missing into an unfinished one that keeps its whole shards."""
+    """Records for the shards of a finished data set of which some files are missing."""
     manifest = read_manifest(out)
     try:
         samples = read_samples(out / SAMPLES_NAME)
@@ -383,78 +387,76 @@ class ShardTask:
 
 
 class Painter:
-    """Draws samples of one plan; keeps decoded backgrounds and foregrounds within ``_CACHE_BYTES``."""
+    """Draws samples of one plan; keeps the last background and foregrounds up to ``_CACHE_BYTES``."""
 
-    def __init__(self, out: Path, plan: Plan) -> None:
-        """Open the prepared pictures."""
-        self._plan = plan
+    def __init__(self, out: Path, plan: Plan, quality: int, mask_threshold: int) -> None:
+        """Nothing is read before it is needed."""
+        self._plan, self._quality, self._mask_threshold = plan, quality, mask_threshold
         self._backgrounds = ShardReader(out / BACKGROUNDS_NAME)
         self._foregrounds = ShardReader(out / WORK_NAME / _FOREGROUNDS_NAME)
-        self._cache: OrderedDict[tuple[int, bool], images.Pixels] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, bool], Foreground] = OrderedDict()
         self._cached_bytes = 0
-        self._bg_id, self._bg = -1, np.zeros((0, 0, 3), np.uint8)
+        self._least = side_range(plan.scale, plan.size)[0]
+        self._canvas: tuple[int, Canvas] | None = None
 
-    def background(self, number: int) -> images.Pixels:
+    def draw(
+        self, bg: int, fg: int, flip: bool, x: int, y: int, width: int, height: int
+    ) -> tuple[bytes, bytes, int]:
+        """The composite's JPEG, the mask's PNG and the mask's number of pixels of one sample."""
+        placed = self._foreground(fg, flip).at(width, height)
+        mask = np.zeros((self._plan.size, self._plan.size), np.uint8)
+        mask[y : y + height, x : x + width] = threshold_alpha(images.alpha_of(placed), self._mask_threshold)
+        composite = self._canvas_of(bg).composite(placed, x, y)
+        return composite, images.encode_mask(mask), int(np.count_nonzero(mask))
+
+    def _canvas_of(self, number: int) -> Canvas:
         """Background ``number``; rows are background-major, so the last one is all that is kept."""
-        if number != self._bg_id:
+        if self._canvas is None or self._canvas[0] != number:
             name = background_name(number, len(self._plan.bg))
-            self._bg_id, self._bg = number, images.decode_png(self._backgrounds.read(name))
-        return self._bg
+            pixels = images.decode_png(self._backgrounds.read(name))
+            self._canvas = number, Canvas(pixels, self._quality)
+        return self._canvas[1]
 
-    def foreground(self, number: int, flip: bool) -> images.Pixels:
-        """Foreground ``number`` in full, mirrored if ``flip``."""
+    def _foreground(self, number: int, flip: bool) -> Foreground:
         key = (number, flip)
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
         data = self._foregrounds.read(_prepared_name("fg", number, len(self._plan.fg)))
-        rgba = images.decode_rgba(data)
-        rgba = np.ascontiguousarray(rgba[:, ::-1]) if flip else rgba
-        self._cache[key] = rgba
-        self._cached_bytes += rgba.nbytes
+        pixels = prepared_array(data)
+        found = Foreground(np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels, self._least)
+        self._cache[key] = found
+        self._cached_bytes += found.bytes
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
-        return rgba
+            self._cached_bytes -= self._cache.popitem(last=False)[1].bytes
+        return found
 
 
 @functools.lru_cache(maxsize=1)
-def _painter(out: Path, plan: Plan) -> Painter:
-    return Painter(out, plan)
+def _painter(out: Path, plan: Plan, quality: int, mask_threshold: int) -> Painter:
+    return Painter(out, plan, quality, mask_threshold)
 
 
 def make_shard(task: ShardTask) -> int:
     """Make the archives of one shard and their record; returns the number of samples."""
     plan, out = task.plan, task.out
-    painter = _painter(out, plan)
+    painter = _painter(out, plan, task.quality, task.mask_threshold)
     start = task.number * SAMPLES_PER_SHARD
-    stop = min(start + SAMPLES_PER_SHARD, len(plan))
-    rows = plan.rows(start, stop)
-    areas: list[int] = []
+    rows = plan.rows(start, min(start + SAMPLES_PER_SHARD, len(plan)))
+    columns = (rows.bg, rows.fg, rows.flip, rows.x, rows.y, rows.width, rows.height)
+    mask_pixels: list[int] = []
     with (
         ShardWriter(out / shard_name("fg_bg", task.number)) as composites,
         ShardWriter(out / shard_name("mask", task.number)) as masks,
     ):
-        for row in range(stop - start):
-            bg = painter.background(int(rows.bg[row]))
-            fg = painter.foreground(int(rows.fg[row]), bool(rows.flip[row]))
-            placed = images.resize_rgba(fg, int(rows.width[row]), int(rows.height[row]))
-            x, y = int(rows.x[row]), int(rows.y[row])
-            composite = images.paste(bg, placed, x, y)
-            mask = np.zeros(bg.shape[:2], np.uint8)
-            mask[y : y + placed.shape[0], x : x + placed.shape[1]] = threshold_alpha(
-                placed[:, :, 3], task.mask_threshold
-            )
-            number = start + row
-            composites.add(
-                sample_name("fg_bg", number, len(plan)), images.encode_jpeg(composite, task.quality)
-            )
-            masks.add(sample_name("mask", number, len(plan)), images.encode_mask(mask))
-            areas.append(int(np.count_nonzero(mask)))
+        for number, row in enumerate(zip(*(column.tolist() for column in columns), strict=True), start):
+            composite, mask, area = painter.draw(*row)
+            composites.add(sample_name("fg_bg", number, len(plan)), composite)
+            masks.add(sample_name("mask", number, len(plan)), mask)
+            mask_pixels.append(area)
         records = [composites.close(), masks.close()]
-    write_json(
-        _record_path(out, task.number), {"shards": [asdict(one) for one in records], "mask_pixels": areas}
-    )
-    return stop - start
+    _write_record(out, task.number, records, mask_pixels)
+    return len(rows)
 
 
 def _record_path(out: Path, number: int) -> Path:

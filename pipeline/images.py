@@ -10,6 +10,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .. import MdeasError
 
 Pixels = NDArray[np.uint8]
+Premultiplied = NDArray[np.uint16]
 
 # A picture of more pixels than this is refused from its header: 100 MP of RGBA are 400 MB in memory.
 MAX_PIXELS = 100_000_000
@@ -36,6 +38,9 @@ MAX_BACKGROUND_ASPECT = 4.0
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _WIDE_GREY_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 
+# With 4:2:0 chroma a JPEG is coded in squares of this side.
+JPEG_BLOCK = 16
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -46,13 +51,12 @@ def _fail(path: Path, reason: str) -> MdeasError:
 def _open(path: Path) -> Image.Image:
     """Open ``path`` without decoding it and refuse what its header already rules out."""
     try:
-        if path.stat().st_size == 0:
-            raise _fail(path, "the file is empty")
+        empty = path.stat().st_size == 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
     except UnidentifiedImageError as error:
-        raise _fail(path, "not a picture that can be read") from error
+        raise _fail(path, "the file is empty" if empty else "not a picture that can be read") from error
     except Image.DecompressionBombError as error:
         raise _fail(path, f"more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except OSError as error:
@@ -174,23 +178,59 @@ def square(rgb: Pixels, size: int) -> Pixels:
     return np.asarray(resized, np.uint8)
 
 
+def fit(width: int, height: int, longer: int) -> tuple[int, int]:
+    """Width and height of the same shape whose longer side is ``longer``, at least one pixel each."""
+    most = max(width, height)
+    return max(1, int(width * longer / most + 0.5)), max(1, int(height * longer / most + 0.5))
+
+
+def premultiply(rgba: Pixels) -> Premultiplied:
+    """Colours times alpha and alpha times 255, uint16 (H, W, 4): nothing is rounded yet."""
+    wide = rgba.astype(np.uint16)
+    alpha = wide[:, :, 3:]
+    return np.concatenate([wide[:, :, :3] * alpha, alpha * np.uint16(255)], axis=2)
+
+
+def resize_premultiplied(premultiplied: Premultiplied, width: int, height: int) -> Premultiplied:
+    """Resize: area average when shrinking, bilinear when not. Colours of transparent pixels weigh nothing."""
+    if premultiplied.shape[:2] == (height, width):
+        return premultiplied
+    shrinks = width <= premultiplied.shape[1] and height <= premultiplied.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(premultiplied, (width, height), interpolation=method), np.uint16)
+
+
 def resize_rgba(rgba: Pixels, width: int, height: int) -> Pixels:
     """Resize with premultiplied alpha, so that colours of transparent pixels never bleed into the edge."""
     if rgba.shape[:2] == (height, width):
         return rgba
-    premultiplied = rgba.astype(np.float32)
-    premultiplied[:, :, :3] *= premultiplied[:, :, 3:] / 255
-    shrinks = width <= rgba.shape[1] and height <= rgba.shape[0]
-    resized = cv2.resize(
-        premultiplied, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    alpha = resized[:, :, 3:]
-    resized[:, :, :3] *= 255 / np.maximum(alpha, 0.5)
-    return np.asarray(np.clip(np.rint(resized), 0, 255), np.uint8)
+    resized = resize_premultiplied(premultiply(rgba), width, height).astype(np.float32)
+    alpha = resized[:, :, 3:] / 255
+    colours = resized[:, :, :3] / np.maximum(alpha, 1 / 255)
+    return np.concatenate([colours, alpha], axis=2).round().clip(0, 255).astype(np.uint8)
+
+
+def alpha_of(premultiplied: Premultiplied) -> Pixels:
+    """Alpha (H, W) uint8 of a premultiplied picture."""
+    # Rounds to nearest, as (alpha + 127) // 255 does, in a quarter of the time.
+    alpha = cv2.convertScaleAbs(cv2.extractChannel(premultiplied, 3), alpha=1 / 255)
+    return np.asarray(alpha, np.uint8)
+
+
+def blend(region: Pixels, premultiplied: Premultiplied) -> Pixels:
+    """``premultiplied`` over ``region`` (H, W, 3): (a * fg + (255 - a) * bg + 127) // 255, exactly."""
+    height, width = region.shape[:2]
+    transparency = cv2.cvtColor(cv2.bitwise_not(alpha_of(premultiplied)), cv2.COLOR_GRAY2BGR)
+    # Rows of 3 * W values instead of pixels of 3: ten times faster in numpy. The sum stays below 256 * 255.
+    total = np.multiply(region.reshape(height, -1), transparency.reshape(height, -1), dtype=np.uint16)
+    total += cv2.cvtColor(premultiplied, cv2.COLOR_BGRA2BGR).reshape(height, -1)
+    total += np.uint16(127)
+    total //= np.uint16(255)
+    return total.astype(np.uint8).reshape(height, width, 3)
 
 
 def paste(bg: Pixels, rgba: Pixels, x: int, y: int) -> Pixels:
-    """A copy of ``bg`` with ``rgba`` over it at column ``x``, row ``y``; alpha blending exact to rounding.
+    """A copy of ``bg`` with ``rgba`` over it at column ``x``, row ``y``; see ``blend``.
 
     Raises:
         ValueError: If the object does not lie inside the background.
@@ -202,9 +242,7 @@ def paste(bg: Pixels, rgba: Pixels, x: int, y: int) -> Pixels:
         )
     result = bg.copy()
     region = result[y : y + height, x : x + width]
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    # 255 * 255 + 127 = 65152 still fits 16 bits.
-    region[:] = (alpha * rgba[:, :, :3] + (255 - alpha) * region + 127) // 255
+    region[:] = blend(region, premultiply(rgba))
     return result
 
 
@@ -215,17 +253,21 @@ def _encode(extension: str, pixels: NDArray[np.uint8] | NDArray[np.uint16], opti
     return bytes(data)
 
 
-def _decode_bytes(data: bytes, flags: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _decode_bytes(data: bytes, flags: int) -> NDArray[Any]:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None:
         raise MdeasError("a picture in an archive is damaged; run `mdeas verify` to see which")
-    return pixels
+    return np.asarray(pixels)
 
 
 def encode_jpeg(rgb: Pixels, quality: int) -> bytes:
-    """Baseline JPEG, chroma at half size (4:2:0)."""
+    """Baseline JPEG, chroma at half size (4:2:0), a restart marker after every row of blocks.
+
+    The markers cost 0.5 % and make the rows independent of each other, which ``canvas`` lives on.
+    """
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    options += [cv2.IMWRITE_JPEG_RST_INTERVAL, -(-rgb.shape[1] // JPEG_BLOCK)]
     return _encode(".jpg", np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8), options)
 
 
@@ -235,9 +277,8 @@ def decode_jpeg(data: bytes) -> Pixels:
 
 
 def encode_png(rgb: Pixels) -> bytes:
-    """Lossless 8-bit RGB PNG, or RGBA for four channels."""
-    code = cv2.COLOR_RGBA2BGRA if rgb.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    return _encode(".png", np.asarray(cv2.cvtColor(rgb, code), np.uint8), [])
+    """Lossless 8-bit RGB PNG."""
+    return _encode(".png", np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8), [])
 
 
 def decode_png(data: bytes) -> Pixels:
@@ -250,12 +291,6 @@ def _decode_rgb(data: bytes) -> Pixels:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def decode_rgba(data: bytes) -> Pixels:
-    """RGBA (H, W, 4) of a PNG that has alpha."""
-    bgra = _decode_bytes(data, cv2.IMREAD_UNCHANGED)
-    return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA), np.uint8)
-
-
 def _png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -263,7 +298,7 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 def encode_mask(mask: Pixels) -> bytes:
     """1-bit grey PNG of an (H, W) mask, white where it is not 0.
 
-    Packed bits with filter 0 and zlib level 1: smaller than OpenCV's 1-bit PNG, more than twice as fast.
+    Packed bits with filter 0; at zlib level 4 a tenth smaller than at 1, and a third than at any filter.
     """
     height, width = mask.shape
     packed = np.packbits(mask != 0, axis=1)
@@ -274,7 +309,7 @@ def encode_mask(mask: Pixels) -> bytes:
         (
             _PNG_SIGNATURE,
             _png_chunk(b"IHDR", header),
-            _png_chunk(b"IDAT", zlib.compress(rows.tobytes(), 1)),
+            _png_chunk(b"IDAT", zlib.compress(rows.tobytes(), 4)),
             _png_chunk(b"IEND", b""),
         )
     )

@@ -45,6 +45,12 @@ def _integers(
     return ((bits * (highest.astype(np.uint64) + np.uint64(1))) >> np.uint64(32)).astype(np.int64)
 
 
+def side_range(scale: tuple[float, float], size: int) -> tuple[int, int]:
+    """Longer side in pixels of the smallest and of the largest placement in a frame of ``size``."""
+    low, high = (min(size, max(1, int(bound * size + 0.5))) for bound in scale)
+    return low, high
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides the samples."""
@@ -60,7 +66,7 @@ class Plan:
 
     @property
     def grid(self) -> int:
-        """Samples of the whole grid: all foregrounds on all backgrounds, mirrored too, ``placements`` times."""
+        """Samples of the whole grid: every pair of assets, mirrored too, ``placements`` times."""
         return len(self.bg) * len(self.fg) * (2 if self.flips else 1) * self.placements
 
     def __len__(self) -> int:

@@ -1,0 +1,78 @@
+"""Small real pictures, and one finished small data set, for every test that needs some."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mdeas.pipeline.composite import make_dataset
+from mdeas.pipeline.options import MakeDatasetConfig
+from numpy.typing import NDArray
+from PIL import Image
+
+FOREGROUNDS, BACKGROUNDS = 4, 3
+
+
+def draw_foreground(index: int, height: int = 60, width: int = 80) -> NDArray[np.uint8]:
+    """A striped ellipse with a soft edge inside a transparent margin, RGBA; every index looks different."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    slant = index - 1.5
+    v = (rows - height / 2) / (height * (0.28 + 0.05 * index))
+    u = (columns - width / 2) / (width * (0.42 - 0.06 * index)) + 0.2 * slant * v
+    alpha = np.clip((1 - np.hypot(u, v)) * 8, 0, 1)
+    stripes = np.sin(rows * (0.2 + 0.15 * index) + columns * 0.1 * slant) > 0
+    tones = np.array([[200, 40, 30], [30, 160, 60], [40, 60, 210], [220, 200, 40]])[index % 4]
+    rgb = np.where(stripes[..., None], tones, 255 - tones)
+    return np.dstack([rgb, alpha * 255]).round().astype(np.uint8)
+
+
+def draw_background(index: int, height: int = 96, width: int = 120) -> NDArray[np.uint8]:
+    """A wall and a floor with a window or two and some grain, RGB; every index looks different."""
+    rng = np.random.default_rng(index)
+    horizon = int(height * (0.45 + 0.1 * index))
+    picture = np.empty((height, width, 3), np.float64)
+    picture[:horizon] = 90 + 50 * index + 40 * np.linspace(0, 1, width)[:, None]
+    picture[horizon:] = np.linspace(60, 170, height - horizon)[:, None, None] * [1.0, 0.8, 0.6]
+    for window in range(1 + index):
+        left = 12 + 38 * window
+        picture[10 : horizon - 12, left : left + 20] = [240 - 60 * index, 235, 180 + 20 * index]
+    return np.clip(picture + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+
+
+def write_assets(root: Path, foregrounds: int = FOREGROUNDS, backgrounds: int = BACKGROUNDS) -> Path:
+    """Write drawn pictures to ``root/fg`` and ``root/bg``; returns ``root``."""
+    for kind in ("fg", "bg"):
+        (root / kind).mkdir(parents=True)
+    for index in range(foregrounds):
+        Image.fromarray(draw_foreground(index)).save(root / "fg" / f"object {index}.png")
+    for index in range(backgrounds):
+        Image.fromarray(draw_background(index)).save(root / "bg" / f"room_{index}.png")
+    return root
+
+
+def small_config(assets: Path, out: Path, **options: object) -> MakeDatasetConfig:
+    """A data set of 72 samples of 64 x 64 from the drawn pictures."""
+    chosen = {"size": 64, "placements": 3, "jobs": 1, **options}
+    return MakeDatasetConfig(fg=assets / "fg", bg=assets / "bg", out=out, **chosen)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def assets_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``fg`` (4 cut-outs) and ``bg`` (3 rooms); shared, not to be written to."""
+    return write_assets(tmp_path_factory.mktemp("assets"))
+
+
+@pytest.fixture(scope="session")
+def dataset_dir(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished data set of 72 samples at 64 x 64; shared, not to be written to (see ``dataset_copy``)."""
+    out = tmp_path_factory.mktemp("shared") / "dataset"
+    make_dataset(small_config(assets_dir, out))
+    return out
+
+
+@pytest.fixture
+def dataset_copy(dataset_dir: Path, tmp_path: Path) -> Path:
+    """A copy of ``dataset_dir`` that a test may change."""
+    return shutil.copytree(dataset_dir, tmp_path / "dataset")
