@@ -41,25 +41,23 @@ def _candidate(scene: Scene) -> tuple[View, bool]:
     focal = 0.5 / math.tan(math.radians(dice.uniform(45, 82)) / 2)
     target = dice.choice(scene.focus) if scene.focus else (dice.uniform(x0, x1), 1.0, dice.uniform(z0, z1))
     mode = dice.unit()
-    if mode < 0.4:  # near a thing
-        far = dice.log_uniform(0.5, 2.2)
-        rise = dice.uniform(0.05, 1.0)
+    if mode < 0.6:  # near a thing: from where a standing or sitting person holds a camera, or closer
+        far = dice.log_uniform(0.5, 3.2)
         yaw = dice.uniform(-math.pi, math.pi)
-        x = target[0] - math.sin(yaw) * math.cos(rise) * far
-        z = target[2] - math.cos(yaw) * math.cos(rise) * far
-        y = target[1] + math.sin(rise) * far
-        y = max(y, dice.uniform(0.4, 1.2))
-        yaw += dice.normal(0, 0.25)
-        pitch = math.atan2(target[1] - y, math.cos(rise) * far) + dice.normal(0, 0.12)
-        return aim((x, min(y, top - 0.25), z), yaw, max(-1.25, pitch), roll, focal), True
+        y = min(top - 0.3, dice.normal(1.35, 0.22) if dice.chance(0.8) else target[1] + dice.uniform(0.1, 0.8))
+        level = max(0.35, math.sqrt(max(0.0, far * far - (y - target[1]) ** 2)))
+        x, z = target[0] - math.sin(yaw) * level, target[2] - math.cos(yaw) * level
+        yaw += dice.normal(0, 0.22)
+        pitch = math.atan2(target[1] - y, level) + dice.normal(0.05, 0.13)
+        return aim((x, y, z), yaw, max(-1.15, min(0.3, pitch)), roll, focal), True
     x, z = dice.uniform(x0 + 0.2, x1 - 0.2), dice.uniform(z0 + 0.2, z1 - 0.2)
-    y = min(top - 0.3, dice.normal(1.4, 0.2) if dice.chance(0.8) else dice.uniform(0.4, 2.2))
-    if mode < 0.75:  # look at a thing from anywhere
+    y = min(top - 0.3, dice.normal(1.45, 0.18) if dice.chance(0.85) else dice.uniform(0.4, 2.2))
+    if mode < 0.85:  # look at a thing from anywhere
         dx, dz = target[0] - x, target[2] - z
         yaw = math.atan2(dx, dz) + dice.normal(0, 0.2)
-        pitch = math.atan2(target[1] - y, max(0.3, math.hypot(dx, dz))) + dice.normal(0, 0.15)
-        return aim((x, y, z), yaw, max(-1.15, min(0.35, pitch)), roll, focal), False
-    pitch = dice.normal(-0.22, 0.22) if dice.chance(0.85) else dice.uniform(-1.1, 0.3)
+        pitch = math.atan2(0.8 * target[1] - y, max(0.6, math.hypot(dx, dz))) + dice.normal(0, 0.13)
+        return aim((x, y, z), yaw, max(-1.1, min(0.3, pitch)), roll, focal), False
+    pitch = dice.normal(-0.28, 0.2) if dice.chance(0.85) else dice.uniform(-1.0, 0.3)
     return aim((x, y, z), dice.uniform(-math.pi, math.pi), pitch, roll, focal), False
 
 
@@ -79,10 +77,10 @@ def choose_view(scene: Scene, primitives: Float32, room: Float32) -> View:
             continue
         see(primitives, room, view.position, view.axes, view.focal * _PROBE_WIDTH, depth, surface)
         low, middle = np.partition(depth.ravel(), (9, 96))[[9, 96]]
-        if low < 0.22 or middle < (0.45 if close else 0.7):
+        if low < 0.25 or middle < (0.55 if close else 0.8):
             continue
         kinds = len(np.unique(surface))
-        if kinds < 5 and dice.chance(0.75):
+        if kinds < 8 and dice.chance(0.85 if kinds < 5 else 0.6):
             continue
         return view
     return view

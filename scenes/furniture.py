@@ -55,7 +55,7 @@ def table(
             for a in (-1, 1):
                 scene.box(frame, (a * (half_x - 0.03), high / 2, 0), (0.02, high / 2, half_z * 0.9), under)
     scene.look_at(frame, high)
-    count = dice.integer(0, 9) if things < 0 else things
+    count = dice.integer(1, 12) if things < 0 else things
     scatter(scene, frame.moved(0, high + thick, 0), half_x * 0.85, half_z * 0.8, count)
 
 
@@ -124,7 +124,7 @@ def desk(scene: Scene, frame: Frame, half_x: float = 0.0) -> None:
         keyboard(scene, on.moved(x, 0, half_z * 0.4, dice.normal(0, 0.1)))
     else:
         laptop(scene, on.moved(x, 0, 0, dice.normal(0, 0.3)))
-    scatter(scene, on, half_x * 0.9, half_z * 0.85, dice.integer(2, 11))
+    scatter(scene, on, half_x * 0.9, half_z * 0.85, dice.integer(3, 14))
     scene.look_at(frame, high)
     if dice.chance(0.75):
         office_chair(scene, frame.moved(x + dice.normal(0, 0.2), 0, half_z + dice.uniform(0.1, 0.5), math.pi + dice.normal(0, 0.7)))

@@ -87,7 +87,7 @@ def wall_material(dice: Dice) -> Material:
     kind = dice.weighted(
         (("plaster", 7.0), ("speckle", 1.5), ("bricks", 0.4), ("stripes", 0.4), ("wood", 0.5), ("fabric", 0.3), ("planks", 0.3))
     )
-    contrast = dice.uniform(0.02, 0.25) if kind in ("plaster", "speckle") else dice.uniform(0.1, 0.6)
+    contrast = dice.uniform(0.02, 0.35) if kind in ("plaster", "speckle") else dice.uniform(0.1, 0.6)
     second = mix(colour, grey_colour(dice, 0.2, 1.0), contrast)
     scale = dice.log_uniform(0.3, 1.2)
     return material(dice, kind, colour, second, scale, gloss=dice.uniform(0, 0.1))
@@ -120,7 +120,7 @@ def floor_material(dice: Dice) -> Material:
         colour = grey_colour(dice, 0.15, 0.75, 0.12)
         if dice.chance(0.25):
             colour = from_hsv(dice.unit(), dice.uniform(0.1, 0.6), dice.uniform(0.15, 0.7))
-        second = mix(colour, grey_colour(dice, 0.05, 0.9), dice.uniform(0.05, 0.5))
+        second = mix(colour, grey_colour(dice, 0.02, 0.95), dice.uniform(0.1, 0.8))
         scale = dice.log_uniform(0.4, 2.5)
     return material(dice, kind, colour, second, scale, gloss=gloss)
 
@@ -143,11 +143,11 @@ def wood_material(dice: Dice) -> Material:
 def plain_material(dice: Dice) -> Material:
     """Lacquer, plastic or metal: white, grey or black, seldom coloured."""
     choice = dice.unit()
-    if choice < 0.4:
+    if choice < 0.38:
         colour = grey_colour(dice, 0.7, 0.98)
-    elif choice < 0.75:
+    elif choice < 0.7:
         colour = grey_colour(dice, 0.03, 0.3)
-    elif choice < 0.88:
+    elif choice < 0.8:
         colour = grey_colour(dice, 0.3, 0.7, 0.1)
     else:
         colour = strong_colour(dice)

@@ -40,7 +40,7 @@ def shell(dice: Dice, wide: float, long: float, high: float, *, tiled: bool = Fa
     for _ in range(dice.integer(0, 3) if dice.chance(0.7) else 0):
         fixtures.window(scene, wall_frame(scene, dice.integer(0, 3), dice.uniform(-0.75, 0.75), 0.002), day)
     if hung:
-        fixtures.dress_walls(scene, dice.integer(1, max(3, int((wide + long) * 0.9))))
+        fixtures.dress_walls(scene, dice.integer(2, max(5, min(24, int((wide + long) * 1.5)))))
     if dice.chance(0.06):
         fixtures.beams(scene, furniture_material(dice))
     return scene
@@ -49,7 +49,7 @@ def shell(dice: Dice, wide: float, long: float, high: float, *, tiled: bool = Fa
 def along_walls(scene: Scene, pieces: tuple[tuple[Piece, float, float], ...], count: int, depth: float) -> None:
     """Places pieces (function, weight, radius) with their backs to walls."""
     dice = scene.dice
-    for _ in range(count):
+    for _ in range(count + count // 2):
         piece, radius = dice.weighted([((f, r), w) for f, w, r in pieces])
         side = dice.integer(0, 3)
         length = wall_length(scene, side)
@@ -79,7 +79,7 @@ def finish(scene: Scene, mess: float) -> Scene:
     dice = scene.dice
     x0, x1, _, _, z0, z1 = scene.limits
     middle = Frame(0.5 * (x0 + x1), 0.0, 0.5 * (z0 + z1), 0.0)
-    litter(scene, middle, 0.46 * (x1 - x0), 0.46 * (z1 - z0), int(mess * dice.uniform(0, 8)))
+    litter(scene, middle, 0.46 * (x1 - x0), 0.46 * (z1 - z0), int(mess * dice.uniform(0, 14)))
     visitors: int = dice.integer(1, 3) if dice.chance(0.25) else 0
     for _ in range(visitors):
         x, z = dice.uniform(x0 + 0.4, x1 - 0.4), dice.uniform(z0 + 0.4, z1 - 0.4)

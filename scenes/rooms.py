@@ -65,7 +65,7 @@ def render(
     surface = np.empty((height, width), np.int16)
     see(primitives, room, view.position, view.axes, focal, depth, surface)
     lights = light_rows(scene, view)
-    base = dice.log_uniform(0.12, 0.6)
+    base = dice.log_uniform(0.08, 0.5)
     warm = dice.normal(0, 0.06)
     above = (base * (1 + warm), base, base * (1 - warm))
     floor = scene.faces[2] if scene.faces else (0.0,) * 17
@@ -102,10 +102,18 @@ def develop(dice: Dice, linear: Float32, middle: float | None = None) -> NDArray
     """Exposure (so that ``middle``, or else the median, becomes a mid grey), white balance, vignette and tone curve."""
     height, width, _ = linear.shape
     if middle is None:
-        middle = float(np.median(linear[::2, ::2]))
-    target = dice.log_uniform(0.12, 0.38) if dice.chance(0.85) else dice.log_uniform(0.02, 0.12)
-    gain = target / max(middle, 1e-4)
-    tint = np.array([1 + dice.normal(0, 0.05), 1.0, 1 + dice.normal(-0.02, 0.07)], np.float32)
+        thin = linear[::2, ::2, 1]
+        middle, bright = (float(v) for v in np.percentile(thin, (50, 96)))
+    else:
+        bright = 2.0 * middle
+    if dice.chance(0.5):  # exposed for the middle tones, or for the highlights
+        gain = dice.log_uniform(0.12, 0.4) / max(middle, 1e-4)
+    else:
+        gain = dice.log_uniform(0.4, 1.3) / max(bright, 1e-4)
+    if dice.chance(0.1):
+        gain *= dice.uniform(0.1, 0.4)
+    warm, green = dice.normal(0.03, 0.12), dice.normal(0, 0.04)
+    tint = np.array([1 + warm, 1.0 + green, max(0.4, 1 - warm + dice.normal(0, 0.04))], np.float32)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     vignette = 1 - dice.uniform(0.0, 0.25) * 0.5 * (x * x + y * y)
@@ -114,6 +122,8 @@ def develop(dice: Dice, linear: Float32, middle: float | None = None) -> NDArray
     tones = np.linspace(0, 4, _TONES)
     curve = tones * (1 + tones * shoulder / 4) / (1 + tones * shoulder)
     curve = np.clip(curve, 0, 1) ** (1 / dice.uniform(1.9, 2.4))
+    steep = dice.uniform(0.0, 1.0)  # an s-shaped curve, as cameras have
+    curve += steep * (curve * curve * (3 - 2 * curve) - curve)
     table = np.rint(255 * np.clip(curve, 0, 1)).astype(np.uint8)
     steps = np.minimum(light * ((_TONES - 1) / 4), _TONES - 1).astype(np.int32)
     return np.asarray(table[np.maximum(steps, 0)])

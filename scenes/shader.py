@@ -144,7 +144,7 @@ def _openness(
             rise = (vx * here[3] + vy * here[4] + vz * here[5]) / math.sqrt(d2)
             if rise > 0.1:
                 shut += rise / (1.0 + 12.0 * d2)
-    return max(0.15, 1.0 - 0.2 * shut)
+    return max(0.12, 1.0 - 0.26 * shut)
 
 
 @njit(cache=True, fastmath=True)
