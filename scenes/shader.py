@@ -283,7 +283,7 @@ def shade(
                     u, v = v, u
                 u, v = u * su + mats[sid, 3], v * sv + mats[sid, 4]
             spread = t / focal / math.sqrt(max(0.06, facing))
-            _texel(levels, int(mats[sid, 0]), u, v, spread * max(abs(su), abs(sv)), tex)
+            _texel(levels, int(mats[sid, 0]), u, v, spread * math.sqrt(abs(su * sv)), tex)
             bi, bj = i // step, j // step
             for c in range(3):
                 ambient = sky[c] * (0.5 + 0.5 * ny) + sky[3 + c] * (0.5 - 0.5 * ny)
