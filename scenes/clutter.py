@@ -102,6 +102,26 @@ def shoes(scene: Scene, frame: Frame) -> None:
         scene.ball(frame, (x, 0.06, -0.06), (0.04, 0.06, 0.06), look, (turn, 0, 0))
 
 
+def clothes(scene: Scene, frame: Frame) -> None:
+    """A heap of cloth."""
+    dice = scene.dice
+    size = dice.uniform(0.1, 0.3)
+    look = cloth_material(dice)
+    for n in range(dice.integer(3, 6)):
+        if n == 3 and dice.chance(0.5):
+            look = cloth_material(dice)
+        half = (size * dice.uniform(0.4, 1), size * dice.uniform(0.12, 0.4), size * dice.uniform(0.4, 1))
+        place = (dice.normal(0, 0.4 * size), half[1] * dice.uniform(0.6, 1.4), dice.normal(0, 0.4 * size))
+        scene.ball(frame, place, half, look, (dice.uniform(0, 3.1), dice.normal(0, 0.3), dice.normal(0, 0.3)))
+
+
+def basket(scene: Scene, frame: Frame) -> None:
+    dice = scene.dice
+    radius, high = dice.uniform(0.12, 0.25), dice.uniform(0.1, 0.25)
+    scene.cone(frame, (0, high, 0), radius * 0.8, high, radius, thing_material(dice))
+    clothes(scene, frame.moved(0, 2 * high - 0.03, 0))
+
+
 def monitor(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     w = dice.uniform(0.2, 0.38)
@@ -206,8 +226,10 @@ _SMALL = (
     (laptop, 0.5),
     (phone, 0.3),
     (tray, 0.4),
+    (clothes, 0.5),
+    (bag, 0.3),
 )
-_FLOOR = ((bag, 3.0), (shoes, 2.0), (carton, 2.0), (ball, 0.7), (book_stack, 1.0), (paper, 0.7), (bottle, 0.5))
+_FLOOR = ((bag, 3.0), (clothes, 1.5), (basket, 0.7), (shoes, 2.0), (carton, 2.0), (ball, 0.7), (book_stack, 1.0), (paper, 0.7), (bottle, 0.5))
 
 
 def scatter(scene: Scene, frame: Frame, half_x: float, half_z: float, count: int) -> None:

@@ -150,6 +150,28 @@ def wall_board(scene: Scene, frame: Frame) -> None:
     scatter(scene, frame.moved(0, y + 0.012, 0.1), w * 0.9, 0.05, dice.integer(1, 6))
 
 
+def hanging(scene: Scene, frame: Frame) -> None:
+    """Coats or towels on hooks."""
+    dice = scene.dice
+    top = dice.uniform(1.2, 1.75)
+    for n in range(dice.integer(1, 4)):
+        x, long, look = 0.28 * n, dice.uniform(0.2, 0.55), cloth_material(dice)
+        if dice.chance(0.4):
+            scene.box(frame, (x, top - long, 0.04), (0.15, long, 0.015), look, (0, 0, 0), 0.01)
+            continue
+        scene.ball(frame, (x, top - long, 0.1), (0.16, long, 0.09), look, (dice.normal(0, 0.2), 0, dice.normal(0, 0.06)))
+        scene.ball(frame, (x + 0.06, top - long * 1.3, 0.11), (0.07, long * 0.8, 0.08), look, (0, 0, dice.normal(0, 0.1)))
+
+
+def blind(scene: Scene, frame: Frame) -> None:
+    """A blind drawn down, dim daylight behind it."""
+    dice = scene.dice
+    w, h = dice.uniform(0.4, 1.1), dice.uniform(0.4, 0.8)
+    look = material(dice, "stripes", grey_colour(dice, 0.6, 0.98), grey_colour(dice, 0.3, 0.8), 1.5, emission=dice.uniform(0.0, 0.7))
+    scene.box(frame, (0, 1.0 + h, 0.02), (w, h, 0.02), look)
+    scene.box(frame, (0, 1.0 + 2 * h, 0.04), (w + 0.03, 0.04, 0.04), plain_material(dice))
+
+
 def mirror(scene: Scene, frame: Frame) -> None:
     """A pale glossy pane (its depth is its surface)."""
     dice = scene.dice
@@ -169,6 +191,8 @@ _ON_WALLS = (
     (wall_board, 1.0),
     (radiator, 0.5),
     (mirror, 0.4),
+    (hanging, 1.0),
+    (blind, 0.7),
 )
 
 

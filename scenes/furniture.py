@@ -157,6 +157,27 @@ def sofa(scene: Scene, frame: Frame, half_x: float = 0.0) -> None:
     scene.look_at(frame, seat * 2)
 
 
+def tub_chair(scene: Scene, frame: Frame) -> None:
+    """A round armchair, a pouf or a beanbag."""
+    dice = scene.dice
+    look = leather_material(dice) if dice.chance(0.5) else cloth_material(dice)
+    radius, high = dice.uniform(0.25, 0.36), dice.uniform(0.18, 0.22)
+    style = dice.unit()
+    if style < 0.2:
+        scene.cone(frame, (0, high, 0), radius, high, radius, look)
+    elif style < 0.35:
+        scene.ball(frame, (0, 0.25, 0), (0.42, 0.27, 0.42), look)
+        scene.ball(frame, (0, 0.45, -0.15), (0.33, 0.3, 0.25), look, (0, -0.3, 0))
+    else:
+        scene.cone(frame, (0, high + 0.02, 0), radius * 0.85, high, radius, look)
+        for n in range(7):
+            angle = math.pi + (n - 3) * 0.48
+            lift = 0.14 if abs(n - 3) < 2 else 0.03
+            place = (radius * math.sin(angle), 2 * high + lift, radius * math.cos(angle))
+            scene.ball(frame, place, (0.14, 0.2 + lift, 0.09), look, (angle, 0, 0))
+    scene.look_at(frame, 2 * high)
+
+
 def bed(scene: Scene, frame: Frame) -> None:
     """A bed with its head at -z."""
     dice = scene.dice

@@ -78,12 +78,12 @@ def strong_colour(dice: Dice) -> Colour:
 
 def wall_material(dice: Dice) -> Material:
     """Painted plaster mostly, sometimes tiles, paper, bricks or boards."""
-    if dice.chance(0.6):
-        colour = from_hsv(dice.normal(0.11, 0.08), abs(dice.normal(0.0, 0.12)), dice.uniform(0.6, 0.98))
-    elif dice.chance(0.6):
-        colour = from_hsv(dice.unit(), abs(dice.normal(0.05, 0.15)), dice.uniform(0.4, 0.95))
+    if dice.chance(0.65):
+        colour = from_hsv(dice.normal(0.11, 0.07), abs(dice.normal(0.0, 0.12)), dice.uniform(0.6, 0.98))
+    elif dice.chance(0.7):
+        colour = from_hsv(dice.unit(), abs(dice.normal(0.03, 0.12)), dice.uniform(0.35, 0.95))
     else:
-        colour = from_hsv(dice.unit(), dice.uniform(0.1, 0.7), dice.uniform(0.25, 0.85))
+        colour = from_hsv(dice.unit(), dice.uniform(0.1, 0.65), dice.uniform(0.25, 0.85))
     kind = dice.weighted(
         (("plaster", 7.0), ("speckle", 1.5), ("bricks", 0.4), ("stripes", 0.4), ("wood", 0.5), ("fabric", 0.3), ("planks", 0.3))
     )
@@ -118,8 +118,8 @@ def floor_material(dice: Dice) -> Material:
         scale = dice.log_uniform(0.25, 0.9)
     else:
         colour = grey_colour(dice, 0.15, 0.75, 0.12)
-        if dice.chance(0.25):
-            colour = from_hsv(dice.unit(), dice.uniform(0.1, 0.6), dice.uniform(0.15, 0.7))
+        if dice.chance(0.15):
+            colour = from_hsv(dice.unit(), dice.uniform(0.1, 0.5), dice.uniform(0.15, 0.6))
         second = mix(colour, grey_colour(dice, 0.02, 0.95), dice.uniform(0.1, 0.8))
         scale = dice.log_uniform(0.4, 2.5)
     return material(dice, kind, colour, second, scale, gloss=gloss)

@@ -107,6 +107,7 @@ _HOME: tuple[tuple[Piece, float, float], ...] = (
     (furniture.floor_lamp, 0.8, 0.25),
     (furniture.chair, 1.0, 0.3),
     (furniture.sofa, 0.8, 0.7),
+    (furniture.tub_chair, 0.6, 0.4),
     (furniture.bin_, 0.4, 0.2),
     (furniture.table, 0.8, 0.7),
 )
@@ -287,8 +288,8 @@ def lounge(dice: Dice) -> Scene:
         frame = Frame(x, 0, z, dice.uniform(-math.pi, math.pi))
         half = dice.uniform(0.3, 0.5)
         furniture.table(scene, frame, half, half, dice.choice((0.45, 0.72)), dice.integer(0, 5))
-        seat: Piece = dice.choice((furniture.sofa, furniture.chair))
-        around(scene, frame, half, half + (0.3 if seat is furniture.sofa else 0.0), seat, 0.75)
+        seat: Piece = dice.choice((furniture.sofa, furniture.chair, furniture.tub_chair))
+        around(scene, frame, half, half + (0.3 if seat is not furniture.chair else 0.0), seat, 0.75)
     along_walls(scene, _HOME, dice.integer(1, 6), 0.32)
     return finish(scene, 0.5)
 

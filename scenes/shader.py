@@ -284,7 +284,6 @@ def shade(
                 u, v = u * su + mats[sid, 3], v * sv + mats[sid, 4]
             spread = t / focal / math.sqrt(max(0.06, facing))
             _texel(levels, int(mats[sid, 0]), u, v, spread * math.sqrt(abs(su * sv)), tex)
-            bi, bj = i // step, j // step
             for c in range(3):
                 ambient = sky[c] * (0.5 + 0.5 * ny) + sky[3 + c] * (0.5 - 0.5 * ny)
                 lit[c] = ambient
@@ -299,8 +298,12 @@ def shade(
                     near_i[count], near_j[count] = ei, ej
                     count += 1
                     dim += openness[ei, ej]
-            if count == 0:
-                near_i[0], near_j[0], count, dim = bi, bj, 1, openness[bi, bj]
+            if count == 0:  # a thin thing that no block's middle met: the mean of what is around
+                for e in range(4):
+                    near_i[e] = min(rows - 1, max(0, top + (e >> 1)))
+                    near_j[e] = min(columns - 1, max(0, left + (e & 1)))
+                    dim += openness[near_i[e], near_j[e]]
+                count = 4
             dim /= count
             gloss = mats[sid, 7]
             for q in range(lights.shape[0]):

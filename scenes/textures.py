@@ -160,8 +160,9 @@ def _blotches(rng: np.random.Generator) -> Texture:
 def _palette(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Colours (count, 3): greys, whites and blacks, and some strong ones."""
     colours = rng.random((count, 1)) ** 0.7 + rng.normal(0, 0.06, (count, 3))
-    strong = rng.random(count) < rng.uniform(0.1, 0.7)
-    colours[strong] = rng.random((int(strong.sum()), 3)) ** 1.3
+    strong = rng.random(count) < rng.uniform(0.1, 0.6)
+    hue = rng.random((int(strong.sum()), 3)) ** 1.3
+    colours[strong] = hue.mean(1, keepdims=True) + (hue - hue.mean(1, keepdims=True)) * rng.uniform(0.4, 1.0)
     return np.clip(colours, 0.02, 0.98)
 
 
