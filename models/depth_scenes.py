@@ -5,6 +5,8 @@ No torch here: other processes draw the scenes.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,8 @@ from ..scenes.rooms import draw_room
 PASTED_SHARE = 0.28  # of the scenes carry pasted cut-outs
 MOST_PASTED = 3
 OPAQUE = 127  # alpha above it is the object
-CUTOUT_SIZE = 128
+CUTOUT_SIDE = 96
+CUTOUTS = 2048  # different ones; drawing one takes longer than drawing a room, so each process keeps them
 # A pasted object is this much nearer than the nearest of what it covers and of what it stands on.
 NEARER = (0.5, 0.95)
 _PASTE_STREAM = 977  # a random stream of its own beside the renderer's
@@ -30,10 +33,15 @@ def draw_training_scene(
     rng = np.random.default_rng([_PASTE_STREAM, seed, index])
     if rng.random() >= PASTED_SHARE:
         return rgb, depth
-    for number in range(int(rng.integers(1, MOST_PASTED + 1))):
-        cutout = draw_cutout(seed, index * MOST_PASTED + number, CUTOUT_SIZE)
+    for _ in range(int(rng.integers(1, MOST_PASTED + 1))):
+        cutout = _cutout(seed, int(rng.integers(CUTOUTS)))
         rgb, depth = paste_nearer(rgb, depth, cutout, rng)
     return rgb, depth
+
+
+@functools.lru_cache(maxsize=CUTOUTS)
+def _cutout(seed: int, index: int) -> NDArray[np.uint8]:
+    return draw_cutout(seed, index, CUTOUT_SIDE)
 
 
 def paste_nearer(

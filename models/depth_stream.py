@@ -8,7 +8,6 @@ training step may use depends on the step alone, never on how fast they were dra
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult
@@ -24,7 +23,6 @@ DrawScene = Callable[[int, int, int, int], Scene]  # seed, index, height, width 
 
 CHUNK = 64
 _EMPTY = -1
-_NICENESS = 5  # below the trainer, which waits for few scenes and computes most of the time
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,33 @@ class StreamConfig:
     processes: int = 1
 
 
+class SceneRing:
+    """The ring as a reader sees it; opens the files of ``folder``, which a :class:`SceneStream` made."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the files; pages are read when touched."""
+        self._rgb = np.load(folder / "rgb.npy", mmap_mode="r")
+        self._depth = np.load(folder / "depth.npy", mmap_mode="r")
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        """Scenes that ``SceneStream.need`` made available: (B, H, W, 3) uint8 and (B, H, W) metres."""
+        rows = indices % len(self._rgb)  # whole chunks lie in order, so places follow from the number
+        return self._rgb[rows], self._depth[rows]
+
+
 class SceneStream:
-    """The ring and the processes that fill it. Use as a context manager."""
+    """The processes that fill the ring. Use as a context manager."""
 
     def __init__(self, config: StreamConfig) -> None:
         """Open or create the ring's files in ``config.folder`` and start the drawing processes."""
         self.config = config
-        self._places = -(-config.window // CHUNK) + 1 + config.ahead  # a window may begin inside a chunk
+        # A window may begin inside a chunk, and a batch that was asked for may not have been read yet.
+        self._places = -(-config.window // CHUNK) + 2 + config.ahead
         config.folder.mkdir(parents=True, exist_ok=True)
         shape = (self._places * CHUNK, config.height, config.width)
         self._held = _open_map(config.folder / "held.npy", (self._places,), np.int64, _EMPTY)
-        self._rgb = _open_map(config.folder / "rgb.npy", (*shape, 3), np.uint8, 0)
-        self._depth = _open_map(config.folder / "depth.npy", shape, np.float16, 0)
+        _open_map(config.folder / "rgb.npy", (*shape, 3), np.uint8, 0)
+        _open_map(config.folder / "depth.npy", shape, np.float16, 0)
         self._pending: dict[int, AsyncResult[None]] = {}
         # spawn: a forked child would inherit torch's thread pools in an unknown state
         context = multiprocessing.get_context("spawn")
@@ -70,21 +83,18 @@ class SceneStream:
             self._pool.terminate()
             self._pool.join()
 
-    def newest(self, first: int, last: int) -> None:
+    def need(self, first: int, last: int) -> None:
         """Make scenes ``first`` .. ``last`` - 1 available, waiting for those still missing, and start the next ones."""
         chunks = range(first // CHUNK, -(-last // CHUNK))
-        if len(chunks) > self._places:
+        if len(chunks) >= self._places:
             raise ValueError(f"{len(chunks)} chunks do not fit into {self._places} places")
-        for chunk in range(chunks.start, min(chunks.stop + self.config.ahead, chunks.start + self._places)):
+        for chunk in range(
+            chunks.start, min(chunks.stop + self.config.ahead, chunks.start + self._places - 1)
+        ):
             if chunk not in self._pending and self._held[chunk % self._places] != chunk:
                 self._start(chunk)
         for chunk in [chunk for chunk, result in self._pending.items() if result.ready() or chunk in chunks]:
             self._pending.pop(chunk).get()
-
-    def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-        """Scenes that ``newest`` made available: (B, H, W, 3) uint8 and (B, H, W) metres."""
-        rows = (indices // CHUNK % self._places) * CHUNK + indices % CHUNK
-        return self._rgb[rows], self._depth[rows]
 
     def _start(self, chunk: int) -> None:
         config = self.config
@@ -110,7 +120,6 @@ def draw_chunk(draw: DrawScene, seed: int, chunk: int, place: int, folder: Path)
 
 
 def _start_worker() -> None:
-    os.nice(_NICENESS)
     import cv2
 
     cv2.setNumThreads(1)

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import MdeasError
 from ..pipeline.options import DepthTrainConfig
@@ -24,7 +26,9 @@ from .depth_eval import evaluate_pairs
 from .depth_loss import depth_loss
 from .depth_net import DepthNet, DepthNetConfig, save_weights
 from .depth_scenes import draw_training_scene
-from .depth_stream import SceneStream, StreamConfig
+from .depth_stream import SceneRing, SceneStream, StreamConfig
+
+Batch = tuple[Tensor, Tensor, Tensor]  # picture, log inverse depth, where it is known
 
 # What a batch is resized to, with how often: photos are wide, tall or, in a data set, square.
 SHAPES = (((96, 128), 0.5), ((128, 128), 0.35), ((128, 96), 0.15))
@@ -35,6 +39,7 @@ WEIGHT_DECAY = 0.02
 WARM_UP = 400
 CLIP_NORM = 1.0
 FIRST_SCENES = 2048  # drawn before the first step
+SCENES_FOLDER = "scenes"
 LOG_EVERY = 100
 SAVE_EVERY_S = 180.0
 EVALUATE_EVERY_S = 240.0
@@ -81,8 +86,8 @@ def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
         SceneStream(_stream_config(config)) as stream,
         Progress(config.steps, "train-depth", done=state.step) as progress,
     ):
-        while state.step < config.steps:
-            journal.add(_train_step(state, stream, config))
+        for picture, target, valid in _batches(config, stream, state.step):
+            journal.add(_train_step(state, picture, target, valid, config))
             progress.update(1, journal.note)
             if state.step % LOG_EVERY == 0:
                 journal.write(step=state.step, lr=_rate(state.step, config))
@@ -119,22 +124,61 @@ def scene_window(step: int, config: DepthTrainConfig) -> tuple[int, int]:
     return max(0, last - config.window), last
 
 
-def _train_step(state: _TrainState, stream: SceneStream, config: DepthTrainConfig) -> float:
-    """One step of the optimizer; everything random in it follows from (seed, step)."""
-    step = state.step
-    rng = np.random.default_rng([config.seed, step])
-    first, last = scene_window(step, config)
-    stream.newest(first, last)
-    rgb, depth = stream.batch(rng.integers(first, last, config.batch_size))
-    late = step >= config.steps * (1 - config.late_share)
-    shapes = LATE_SHAPES if late else SHAPES
-    height, width = shapes[rng.choice(len(shapes), p=[share for _, share in shapes])][0]
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    picture, target, valid = augment(
-        torch.from_numpy(rgb).permute(0, 3, 1, 2), torch.from_numpy(depth).float(), height, width, generator
-    )
+class _StepBatches(Dataset[Batch]):
+    """The batch of a step, everything random in it following from (seed, step)."""
+
+    def __init__(self, config: DepthTrainConfig) -> None:
+        self._config = config
+        self._ring: SceneRing | None = None
+
+    def __getitem__(self, step: int) -> Batch:
+        config = self._config
+        if self._ring is None:  # in the worker, once
+            self._ring = SceneRing(config.out / SCENES_FOLDER)
+        rng = np.random.default_rng([config.seed, step])
+        first, last = scene_window(step, config)
+        rgb, depth = self._ring.batch(rng.integers(first, last, config.batch_size))
+        shapes = LATE_SHAPES if step >= config.steps * (1 - config.late_share) else SHAPES
+        height, width = shapes[rng.choice(len(shapes), p=[share for _, share in shapes])][0]
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        pictures = torch.from_numpy(rgb).permute(0, 3, 1, 2)
+        return augment(pictures, torch.from_numpy(depth).float(), height, width, generator)
+
+
+def _batches(config: DepthTrainConfig, stream: SceneStream, first: int) -> Iterable[Batch]:
+    """The batches of the steps from ``first`` on, augmented by a process of their own."""
+
+    def steps() -> Iterator[int]:
+        for step in range(first, config.steps):
+            stream.need(*scene_window(step, config))
+            yield step
+
+    return DataLoader(
+        _StepBatches(config), batch_size=None, sampler=_Steps(steps), num_workers=1, prefetch_factor=4,
+        multiprocessing_context="spawn", worker_init_fn=_start_worker,
+    )  # fmt: skip
+
+
+class _Steps(Sampler[int]):
+    """The steps in order, each as soon as its scenes are drawn."""
+
+    def __init__(self, steps: Callable[[], Iterator[int]]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[int]:
+        return self._steps()
+
+
+def _start_worker(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def _train_step(
+    state: _TrainState, picture: Tensor, target: Tensor, valid: Tensor, config: DepthTrainConfig
+) -> float:
+    """One step of the optimizer; the loss."""
     for group in state.optimizer.param_groups:
-        group["lr"] = _rate(step, config)
+        group["lr"] = _rate(state.step, config)
     with torch.autocast("cpu", torch.bfloat16) if config.bfloat16 else nullcontext():
         pred = state.network(picture.contiguous(memory_format=torch.channels_last))
     loss = depth_loss(pred, target, valid)
@@ -207,7 +251,7 @@ class _TrainState:
 
 def _stream_config(config: DepthTrainConfig) -> StreamConfig:
     return StreamConfig(
-        draw=draw_training_scene, seed=config.seed, folder=config.out / "scenes", window=config.window,
+        draw=draw_training_scene, seed=config.seed, folder=config.out / SCENES_FOLDER, window=config.window,
         processes=config.processes,
     )  # fmt: skip
 

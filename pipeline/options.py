@@ -8,11 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 FG_DIR = Path("data/fg")
 BG_DIR = Path("data/bg")
 DATASET_DIR = Path("data/dataset")
 RUNS_DIR = Path("runs")
+
+
+@dataclass(frozen=True)
+class CrawlConfig:
+    """``mdeas crawl``: up to ``limit`` pictures for each of ``queries`` into ``out``/``kind``."""
+
+    kind: Literal["fg", "bg"] = "fg"
+    queries: tuple[str, ...] = ()
+    source: str = "openverse"
+    limit: int | None = None  # None: 100 for a query; of a list of addresses, all
+    licence: tuple[str, ...] = ()  # none: of openverse, those that allow changes; of the others, any
+    out: Path = Path("data/raw")
+    min_size: int = 64
+    parallel: int = 8
+    contact: str = ""
+    allow_private: bool = False
+    ignore_robots: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,8 +167,8 @@ class DepthTrainConfig:
     decay_share: float = 0.3  # of the steps, at the end, while the learning rate falls
     late_share: float = 0.15  # of the steps, at the end, on larger pictures
     window: int = 32_768  # rendered scenes held at a time, on disk
-    reuse: int = 6  # how often a scene is used, augmented anew
-    threads: int = 2
+    reuse: int = 8  # how often a scene is used, augmented anew
+    threads: int = 1  # of the optimizer; augmenting and rendering are processes of their own
     processes: int = 1  # that render
     bfloat16: bool = True
     pairs: Path | None = None  # RGB-D frames to report on now and then
