@@ -20,6 +20,7 @@ import click
 
 from . import MdeasError, __version__
 from .pipeline.options import (
+    CrawlConfig,
     DemoConfig,
     DepthTrainConfig,
     EvaluateConfig,
@@ -188,6 +189,11 @@ def check_jobs(_ctx: click.Context, _param: click.Parameter, jobs: int) -> int:
     return jobs
 
 
+def split_commas(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str, ...]:
+    """``a,b`` as ``("a", "b")``."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def device_option(of: Any) -> Callable[[Command], Command]:
     """``--device``, the same everywhere."""
     return option("--device", of=of, metavar="auto|cpu|cuda|cuda:N|mps", help="Where the network runs.")
@@ -234,6 +240,37 @@ def demo(**options: Any) -> Report:
     from .pipeline.demo import run_demo
 
     return run_demo(DemoConfig(**options))
+
+
+@command("crawl", "Fetch pictures, with origin and licence of each.")
+@click.argument("kind", type=click.Choice(["fg", "bg"]))
+@click.argument("queries", metavar="QUERY...", nargs=-1, required=True)
+@option("--source", of=CrawlConfig, metavar="openverse|bing|urls", help="Where to look; `urls` reads files.")
+@option(
+    "--limit",
+    of=CrawlConfig,
+    type=click.IntRange(min=1),
+    show_default="100; of a list, all",
+    help="Pictures for each QUERY.",
+)
+@option(
+    "--licence", default="", callback=split_commas, metavar="cc0,by,...", help="Only pictures under these."
+)
+@option("--out", of=CrawlConfig, type=FOLDER, help="Folder that gets fg/ and bg/, with a ledger in each.")
+@option("--min-size", of=CrawlConfig, type=click.IntRange(min=1), help="Shorter side of a picture, pixels.")
+@option("--parallel", of=CrawlConfig, type=click.IntRange(1, 64), help="Downloads at a time.")
+@option("--contact", of=CrawlConfig, help="Mail or web address for the keepers of servers (User-Agent).")
+@option("--allow-private", of=CrawlConfig, is_flag=True, help="Also fetch from private networks.")
+@option(
+    "--ignore-robots", of=CrawlConfig, is_flag=True, help="Pass over robots.txt and noai; the ledger says so."
+)
+def crawl(**options: Any) -> Report:
+    """Fetches pictures for every QUERY into data/raw/fg or data/raw/bg, each with origin and licence in
+    assets.jsonl; what failed is in failures.jsonl. Run again, it fetches what is missing.
+    """
+    from .pipeline.crawl import crawl
+
+    return crawl(CrawlConfig(**options))
 
 
 @command("make-masks", "The mask of every cut-out, from its alpha.")

@@ -1,7 +1,7 @@
 """The ledger of a folder of pictures: where each one comes from and what may be done with it, as JSON lines.
 
-``assets.jsonl`` has a line a picture, ``failures.jsonl`` a line an address that brought none. A line is on the disk
-before the next picture is begun; a line torn by a kill is ignored by readers and mended by the next writer.
+``assets.jsonl`` has a line a picture, ``failures.jsonl`` a line an address that brought none. A line is on
+the disk before the next one is begun; one torn by a kill is ignored by readers and mended by the next writer.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def licence_code(text: str) -> str:
 
 
 def read_assets(folder: Path) -> list[LedgerEntry]:
-    """The pictures that the folder's ledger knows, in its order; of two lines for one file the last one holds.
+    """The pictures that the folder's ledger knows, in its order; the last line for a file holds.
 
-    A folder without a ledger has none. Only ``file`` or ``url`` must be there: a ledger may be written by hand.
+    A folder without a ledger has none. It may be written by hand: only ``file`` or ``url`` must be there.
 
     Raises:
         MdeasError: If a line is no such record; the last line of a killed run is no error.
@@ -123,7 +123,7 @@ def read_assets(folder: Path) -> list[LedgerEntry]:
 
 
 def read_failures(folder: Path) -> list[Failure]:
-    """The addresses that brought no picture; the last line for an address holds. Raises as ``read_assets``."""
+    """The addresses that brought no picture; the last line for each holds. Raises as ``read_assets``."""
     return list({failure.url: failure for failure in _read(folder / FAILURES_NAME, Failure)}.values())
 
 
@@ -178,7 +178,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     """The object on a line, or None where the line holds none."""
     try:
         value = json.loads(line)
-    except ValueError:  # of which UnicodeDecodeError is one
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         return None
     return value if isinstance(value, dict) else None
 
