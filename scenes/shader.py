@@ -7,16 +7,19 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .tracer import CONE, ELLIPSOID, FAR, Float32, Int16, blocked, enter, hidden, njit
+from .tracer import CONE, ELLIPSOID, FAR, Float32, Int16, enter, hidden, leave_room, njit
 
-__all__ = ["blocked", "shade", "smooth_edges", "soft_shadows"]
+_MIRRORS = 0.25  # gloss above which surfaces reflect
 
 
 @njit(cache=True, fastmath=True)
 def _surface(
-    p: Float32, sid: int, room: Float32, x: float, y: float, z: float
+    p: Float32, sid: int, x: float, y: float, z: float, grain: float
 ) -> tuple[float, float, float, float, float, float, float]:
-    """Normal, texture place (metres) and the face's half extents (0 where nothing can be fitted) at a point of a surface."""
+    """Normal, texture place (metres) and the face's half extents (0 where nothing can be fitted) at a point of a surface.
+
+    Rounded edges narrower than ``grain`` (a pixel, in metres) are left out: they would sparkle.
+    """
     if sid < 6:
         if sid == 0:
             return 1.0, 0.0, 0.0, z, y, 0.0, 0.0
@@ -61,7 +64,7 @@ def _surface(
         else:
             nz, u, v, eu, ev = sz, lx * sz, ly, hx, hy
         bevel = p[k, 16]
-        if bevel > 0.0:  # rounded edges: the normal leans over towards the neighbouring face
+        if bevel > grain:  # rounded edges: the normal leans over towards the neighbouring face
             if gx < bevel:
                 nx = sx * max(abs(nx), 1.0 - gx / bevel)
             if gy < bevel:
@@ -81,7 +84,7 @@ def _texel(levels: tuple[NDArray[np.uint8], ...], m: int, u: float, v: float, fo
     level = 0
     size = levels[0].shape[1]
     grain = footprint * size
-    while grain > 1.3 and level < len(levels) - 1:
+    while grain > 1.8 and level < len(levels) - 1:
         grain *= 0.5
         level += 1
     bank = levels[level]
@@ -196,7 +199,7 @@ def soft_shadows(
                         here[c] = cam[c] + t * (view[c, 0] * x + view[c, 1] * y + view[c, 2])
                         low[c] = min(low[c], here[c])
                         high[c] = max(high[c], here[c])
-                    nx, ny, nz, _, _, _, _ = _surface(p, sid, room, here[0], here[1], here[2])
+                    nx, ny, nz, _, _, _, _ = _surface(p, sid, here[0], here[1], here[2], 1.0)
                     here[3], here[4], here[5] = nx, ny, nz
             if low[0] > high[0]:
                 continue
@@ -226,6 +229,24 @@ def soft_shadows(
                             through[bi, bj, q] = 1.0 - lights[q, 7]
                     openness[bi, bj] = _openness(cam, view, focal, depth, i, j, here, turn & 1, compass)
     return through, openness
+
+
+@njit(cache=True, fastmath=True)
+def _glimpse(p: Float32, room: Float32, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> int:
+    """The surface that a ray of unit length direction meets first."""
+    best, sid = FAR, -1
+    if room.shape[0] > 0:
+        best, sid = leave_room(room, ox, oy, oz, dx, dy, dz)
+    for k in range(p.shape[0]):
+        rx, ry, rz = p[k, 1] - ox, p[k, 2] - oy, p[k, 3] - oz
+        m = rx * dx + ry * dy + rz * dz
+        if m < -p[k, 17] or m - p[k, 17] > best or p[k, 17] < 0.04:
+            continue
+        if rx * rx + ry * ry + rz * rz - m * m < p[k, 17] * p[k, 17]:
+            t = enter(p, k, ox, oy, oz, dx, dy, dz)
+            if t < best:
+                best, sid = t, 6 + k
+    return sid
 
 
 @njit(cache=True, fastmath=True)
@@ -270,7 +291,7 @@ def shade(
             dy = view[1, 0] * x + view[1, 1] * y + view[1, 2]
             dz = view[2, 0] * x + view[2, 1] * y + view[2, 2]
             wx, wy, wz = cam[0] + t * dx, cam[1] + t * dy, cam[2] + t * dz
-            nx, ny, nz, u, v, eu, ev = _surface(p, sid, room, wx, wy, wz)
+            nx, ny, nz, u, v, eu, ev = _surface(p, sid, wx, wy, wz, t / focal)
             length = math.sqrt(dx * dx + dy * dy + dz * dz)
             facing = abs(dx * nx + dy * ny + dz * nz) / length
             su, sv = mats[sid, 1], mats[sid, 2]
@@ -329,6 +350,16 @@ def shade(
                     spark = hs8 * hs8 * hs8 * hs8 * gloss if hs > 0.0 else 0.0
                     for c in range(3):
                         shine[c] += lights[q, 3 + c] * power * spark
+            if gloss > _MIRRORS and ny > 0.9:  # a polished floor or table shows what stands on it
+                cosine = min(1.0, -(dx * nx + dy * ny + dz * nz) / length)
+                share = (gloss - _MIRRORS) * (0.08 + 0.9 * (1.0 - cosine) ** 3)
+                other = _glimpse(
+                    p, room, wx + 0.01 * nx, wy + 0.01 * ny, wz + 0.01 * nz, dx / length, -dy / length, dz / length
+                )
+                if other >= 0:
+                    for c in range(3):
+                        tone = 0.5 * (mats[other, 9 + c] + mats[other, 12 + c])
+                        shine[c] += share * tone * (0.7 * lit[c] + mats[other, 8])
             glow = mats[sid, 8]
             for c in range(3):
                 base = mats[sid, 9 + c] + (mats[sid, 12 + c] - mats[sid, 9 + c]) * tex[c]

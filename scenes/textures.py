@@ -159,7 +159,7 @@ def _blotches(rng: np.random.Generator) -> Texture:
 
 def _palette(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Colours (count, 3): greys, whites and blacks, and some strong ones."""
-    colours = rng.random((count, 1)) ** 0.7 + rng.normal(0, 0.06, (count, 3))
+    colours = rng.random((count, 1)) ** 1.1 + rng.normal(0, 0.06, (count, 3))
     strong = rng.random(count) < rng.uniform(0.1, 0.6)
     hue = rng.random((int(strong.sum()), 3)) ** 1.3
     colours[strong] = hue.mean(1, keepdims=True) + (hue - hue.mean(1, keepdims=True)) * rng.uniform(0.4, 1.0)
@@ -211,7 +211,7 @@ def _page(rng: np.random.Generator) -> Texture:
 
 def _spines(rng: np.random.Generator) -> Texture:
     """Book backs or goods side by side, in one or more rows."""
-    rows = int(rng.integers(1, 4))
+    rows = int(rng.choice([1, 1, 2]))
     picture = np.zeros((SIDE, SIDE, 3))
     high = SIDE // rows
     for row in range(rows):
