@@ -92,27 +92,27 @@ def recolour(rgb: Tensor, generator: torch.Generator) -> Tensor:
         return (torch.rand(batch, 1, 1, 1, generator=generator) < share).float()
 
     rgb = _soften(rgb, uniform(-0.7, 1.0) * sometimes(0.7), uniform(0, 1) * sometimes(0.25))
-    light = _smooth_field(rgb, generator) * uniform(0, 0.6) * sometimes(0.7)
-    tint = _smooth_field(rgb, generator, channels=3) * uniform(0, 0.12) * sometimes(0.5)
+    light = _smooth_field(rgb, generator) * uniform(0, 0.4) * sometimes(0.6)
+    tint = _smooth_field(rgb, generator, channels=3) * uniform(0, 0.08) * sometimes(0.4)
     gain = (
-        normal(0.3)
-        + normal(0.1, channels=3)
+        normal(0.2)
+        + normal(0.07, channels=3)
         + light
         + tint
-        - _vignette(rgb) * uniform(0, 0.6) * sometimes(0.4)
+        - _vignette(rgb) * uniform(0, 0.5) * sometimes(0.4)
     )
     rgb = rgb * torch.exp(gain)
     grey = (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    saturation = uniform(0.2, 1.6) * (1 - sometimes(0.08))
+    saturation = uniform(0.2, 1.3) * (1 - sometimes(0.08))
     rgb = grey + (rgb - grey) * saturation
     centre = grey.mean(dim=(2, 3), keepdim=True)
-    rgb = centre + (rgb - centre) * torch.exp(normal(0.2)) + normal(0.04)
+    rgb = centre + (rgb - centre) * torch.exp(normal(0.15)) + normal(0.04)
     rgb = rgb.clamp(0, 1) + 1e-4
-    rgb = torch.exp(torch.log(rgb) * torch.exp(normal(0.25)))  # gamma
+    rgb = torch.exp(torch.log(rgb) * torch.exp(normal(0.2)))  # gamma
     noise = torch.randn(rgb.shape, generator=generator)
     coarse = torch.randn((batch, 3, rgb.shape[2] // 2, rgb.shape[3] // 2), generator=generator)
     noise = noise * uniform(0, 0.04) + F.interpolate(coarse, size=rgb.shape[2:]) * uniform(0, 0.03)
-    rgb = rgb + noise * sometimes(0.6) * (0.4 + rgb)
+    rgb = rgb + noise * sometimes(0.5) * (0.4 + rgb)
     return _cut_out(rgb.clamp(0, 1), generator, share=0.12)
 
 
