@@ -20,6 +20,7 @@ from PIL import Image
 
 from .. import MdeasError
 from .composite import plan_of
+from .depth_record import STATE_NAME
 from .images import decode_gray16, decode_jpeg, decode_mask, decode_png
 from .manifest import (
     BACKGROUNDS_NAME,
@@ -328,8 +329,10 @@ def _shortened(problems: list[str], name: str) -> list[str]:
 
 
 def _strangers(folder: Path, known: set[str]) -> list[str]:
-    """Archives that no record knows."""
+    """Archives that no record knows; those of unfinished labels are not recorded yet."""
     there = sorted(path.name for path in folder.glob("*.zip"))
+    if (folder / STATE_NAME).exists():
+        there = [name for name in there if not name.startswith("depth-")]
     return [f"{name}: recorded nowhere" for name in there if name not in known]
 
 
@@ -339,4 +342,6 @@ def _left_overs(folder: Path) -> list[str]:
     for path in sorted(folder.glob("*" + PART_SUFFIX)):
         command = "label-depth" if path.name.startswith("depth") else "make-dataset"
         notes.append(f"{path.name}: unfinished; `mdeas {command}` goes on from here")
+    if (folder / STATE_NAME).exists():
+        notes.append("depth labels: unfinished; `mdeas label-depth` goes on from here")
     return notes

@@ -1,0 +1,311 @@
+"""Depth labels of a data set: its composites streamed through a network into ``depth-NNNNN.zip``.
+
+A batch is what one commit to disk holds; a micro-batch is what one forward pass holds. Memory holds a few
+micro-batches, never a batch, so its peak is the same for a thousand samples and for a million. Micro-batches
+are cut from the start of each archive: a run that goes on inside one computes it whole and drops what is
+there already, so that a restart changes no byte.
+
+While labels are unfinished, ``.work/depth.json`` says what they are made with and which archives are done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import MdeasError
+from .depth_record import (
+    STATE_NAME,
+    LabelDepthReport,
+    LabelSums,
+    State,
+    begin,
+    describe,
+    properties_of,
+    recorded_properties,
+    refuse_other,
+)
+from .images import decode_gray16, decode_jpeg, encode_gray16
+from .lock import locked
+from .manifest import (
+    DEPTH_INFO_NAME,
+    MANIFEST_NAME,
+    DatasetManifest,
+    DepthInfo,
+    read_depth_info,
+    read_manifest,
+    sample_name,
+    shard_count,
+    shard_name,
+    write_json,
+)
+from .progress import Progress
+from .shards import PART_SUFFIX, ShardReader, ShardRecord, ShardWriter
+
+if TYPE_CHECKING:
+    from .depth import Labeller
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A micro-batch of an archive: positions start..stop are computed, first..stop are written."""
+
+    shard: int
+    start: int
+    stop: int
+    first: int
+    source: ShardReader
+
+
+def label_archives(folder: Path, labeller: Labeller, batch: int, overwrite: bool = False) -> LabelDepthReport:
+    """Labels every sample of the data set in ``folder``; goes on where a stopped run ended.
+
+    Raises:
+        MdeasError: If there is no data set, an archive of it is damaged, or labels exist that were made with
+            other options.
+    """
+    manifest = read_manifest(folder)
+    start = time.monotonic()
+    with locked(folder):
+        if overwrite:
+            remove_labels(folder)
+        dataset_sha256 = hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
+        properties = properties_of(labeller, dataset_sha256)
+        info, labelled = _finished_info(folder, manifest), 0
+        if info is not None:
+            # What is finished may be looked at on any device.
+            refuse_other(folder, {**recorded_properties(info), "device": properties["device"]}, properties)
+        else:
+            state = begin(folder, properties, "depth-*.zip*")
+            run = _Run(folder, manifest, labeller, batch, state)
+            labelled = run.label()
+            info = run.finish()
+    seconds = time.monotonic() - start
+    return LabelDepthReport(
+        path=str(folder),
+        model=info.model,
+        kind=info.kind,
+        nearer=info.nearer,
+        device=str(labeller.device),
+        samples=info.samples,
+        labelled=labelled,
+        seconds=round(seconds, 3),
+        images_per_second=round(labelled / seconds, 2),
+        bytes=sum(record.bytes for record in info.shards),
+        clipped=info.clipped,
+    )
+
+
+def remove_labels(folder: Path) -> None:
+    """Removes every depth label of a data set, what says that they are complete first."""
+    for pattern in (DEPTH_INFO_NAME, "depth-*.zip", "depth-*.zip" + PART_SUFFIX, STATE_NAME):
+        for path in sorted(folder.glob(pattern)):
+            path.unlink()
+
+
+def _finished_info(folder: Path, manifest: DatasetManifest) -> DepthInfo | None:
+    """``depth.json`` if every archive that it names is there."""
+    info = read_depth_info(folder)
+    if info is None or info.samples != manifest.totals["samples"]:
+        return None
+    paths = [folder / record.name for record in info.shards]
+    return info if all(path.exists() for path in paths) else None
+
+
+class _Run:
+    """One run over the archives that are not finished; the writers live as long as it does."""
+
+    def __init__(
+        self, folder: Path, manifest: DatasetManifest, labeller: Labeller, batch: int, state: State
+    ) -> None:
+        self._folder = folder
+        self._labeller = labeller
+        self._batch = batch
+        self._state = state
+        self._info = labeller.info
+        self._total = int(manifest.totals["samples"])
+        self._per_shard = manifest.samples_per_shard
+        self._size = int(manifest.options["size"])
+        self._writers: dict[int, ShardWriter] = {}
+        # None: the archive was resumed, its sums are taken from the file in the end.
+        self._sums: dict[int, LabelSums | None] = {}
+        self._labelled = 0
+
+    def label(self) -> int:
+        """Labels what is missing; returns how many samples that was."""
+        for shard in range(shard_count(self._total, self._per_shard)):
+            self._recognise(shard)
+        done = sum(record.entries for record, _ in self._state.finished.values())
+        label = f"label-depth ({self._info.name}, {self._labeller.device})"
+        # Two pieces a thread: one at work, one waiting for its turn to be written.
+        results = in_order(self._compute, self._pieces(), self._labeller.jobs, 2 * self._labeller.jobs)
+        try:
+            with closing(results), Progress(self._total, label, "samples", done=done) as progress:
+                for piece, (labels, sums) in results:
+                    self._write(piece, labels, sums)
+                    progress.update(piece.stop - piece.first)
+        finally:
+            for writer in self._writers.values():
+                writer.abort()
+        return self._labelled
+
+    def finish(self) -> DepthInfo:
+        """Writes ``depth.json``: from here on the labels are complete."""
+        archives = [self._state.finished[name] for name in sorted(self._state.finished)]
+        sums = LabelSums.empty()
+        for _, part in archives:
+            sums = sums.merge(part)
+        dataset_sha256 = self._state.properties["dataset_sha256"]
+        info = describe(self._labeller, sums, self._size, self._size, dataset_sha256)
+        info = dataclasses.replace(info, shards=tuple(record for record, _ in archives))
+        write_json(self._folder / DEPTH_INFO_NAME, info)
+        self._state.remove()
+        return info
+
+    def _path(self, shard: int) -> Path:
+        return self._folder / shard_name("depth", shard)
+
+    def _entries(self, shard: int) -> int:
+        return min(self._per_shard, self._total - shard * self._per_shard)
+
+    def _name(self, shard: int, position: int, kind: str = "depth") -> str:
+        return sample_name(kind, shard * self._per_shard + position, self._total)
+
+    def _names(self, shard: int) -> tuple[str, ...]:
+        return tuple(self._name(shard, position) for position in range(self._entries(shard)))
+
+    def _recognise(self, shard: int) -> None:
+        """An archive that is there but not in the state: the run was stopped between the two."""
+        path = self._path(shard)
+        if not path.exists():
+            self._state.finished.pop(path.name, None)
+        elif path.name not in self._state.finished:
+            self._state.finished[path.name] = _read_archive(path, self._names(shard))
+            self._state.save()
+
+    def _pieces(self) -> Iterator[_Piece]:
+        """The micro-batches that are missing; opens the archives as they come."""
+        for shard in range(shard_count(self._total, self._per_shard)):
+            if self._path(shard).name in self._state.finished:
+                continue
+            entries, micro_batch = self._entries(shard), self._labeller.micro_batch
+            done = self._open_writer(shard)
+            if done == entries:
+                self._close(shard)
+                continue
+            source = ShardReader(self._folder / shard_name("fg_bg", shard))
+            if len(source) != entries:
+                raise MdeasError(
+                    f"expected {entries} entries, found {len(source)}: {source.path}; "
+                    "run `mdeas verify` to see what is missing"
+                )
+            for start in range(done - done % micro_batch, entries, micro_batch):
+                yield _Piece(shard, start, min(start + micro_batch, entries), max(start, done), source)
+
+    def _open_writer(self, shard: int) -> int:
+        """Opens the archive for writing; returns how many of its entries an earlier run has left."""
+        path = self._path(shard)
+        writer = ShardWriter(path, resume=True)
+        if writer.names != self._names(shard)[: len(writer)]:  # not ours: begin it again
+            writer.abort()
+            writer = ShardWriter(path)
+        self._writers[shard] = writer
+        self._sums[shard] = None if len(writer) else LabelSums.empty()
+        return len(writer)
+
+    def _compute(self, piece: _Piece) -> tuple[list[bytes], LabelSums]:
+        """One micro-batch: decoded, labelled, encoded. Runs in a thread of its own."""
+        count = piece.stop - piece.start
+        pictures = np.empty((self._labeller.micro_batch, self._size, self._size, 3), np.uint8)
+        for row in range(count):
+            name = self._name(piece.shard, piece.start + row, "fg_bg")
+            pictures[row] = self._decode(piece.source, name)
+        # Kernels are chosen by shape: with the last micro-batch filled up, a label depends on nothing but
+        # its picture.
+        pictures[count:] = pictures[count - 1]
+        values = self._labeller.label(pictures)[piece.first - piece.start : count]
+        return [encode_gray16(label) for label in values], LabelSums.of(values)
+
+    def _decode(self, source: ShardReader, name: str) -> NDArray[np.uint8]:
+        data = source.read(name)
+        try:
+            picture = decode_jpeg(data)
+        except MdeasError as error:
+            raise MdeasError(f"damaged picture: {source.path} ({name}); run `mdeas verify`") from error
+        if picture.shape[:2] != (self._size, self._size):
+            raise MdeasError(
+                f"expected {self._size}x{self._size} pixels, found {picture.shape[1]}x{picture.shape[0]}: "
+                f"{source.path} ({name}); run `mdeas verify`"
+            )
+        return picture
+
+    def _write(self, piece: _Piece, labels: list[bytes], sums: LabelSums) -> None:
+        writer = self._writers[piece.shard]
+        for position, data in enumerate(labels, piece.first):
+            writer.add(self._name(piece.shard, position), data)
+            if len(writer) % self._batch == 0:
+                writer.commit()
+        self._labelled += len(labels)
+        before = self._sums[piece.shard]
+        self._sums[piece.shard] = None if before is None else before.merge(sums)
+        if len(writer) == self._entries(piece.shard):
+            piece.source.close()
+            self._close(piece.shard)
+
+    def _close(self, shard: int) -> None:
+        """Gives a complete archive its name and notes it in the state."""
+        record, sums = self._writers.pop(shard).close(), self._sums.pop(shard)
+        if sums is None:
+            record, sums = _read_archive(self._path(shard), self._names(shard))
+        self._state.finished[record.name] = record, sums
+        self._state.save()
+
+
+def in_order(
+    function: Callable[[T], R], tasks: Iterator[T], threads: int, ahead: int
+) -> Generator[tuple[T, R], None, None]:
+    """Each task with its result, in the order of the tasks, with at most ``ahead`` of them under way."""
+    waiting: deque[tuple[T, Future[R]]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="label-depth")
+    try:
+        for task in tasks:
+            waiting.append((task, pool.submit(function, task)))
+            if len(waiting) >= ahead:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_archive(path: Path, names: tuple[str, ...]) -> tuple[ShardRecord, LabelSums]:
+    """Record and sums of a finished archive, from its bytes.
+
+    Raises:
+        MdeasError: If it does not hold exactly the labels ``names``.
+    """
+    with closing(ShardReader(path)) as reader:
+        if reader.names != names:
+            raise MdeasError(f"other entries than expected: {path}; remove this file and run again")
+        sums = LabelSums.empty()
+        for name in names:
+            sums = sums.merge(LabelSums.of(decode_gray16(reader.read(name))[None]))
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return ShardRecord(path.name, len(names), path.stat().st_size, sha256), sums

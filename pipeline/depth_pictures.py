@@ -1,0 +1,140 @@
+"""Depth labels of any folder of pictures: a 16-bit PNG and a coloured preview each, and ``depth.json``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import MdeasError
+from .depth_archives import in_order
+from .depth_record import (
+    STATE_NAME,
+    LabelDepthReport,
+    LabelSums,
+    begin,
+    describe,
+    properties_of,
+)
+from .images import decode_gray16, encode_gray16, encode_png, read_background
+from .lock import locked
+from .manifest import DEPTH_INFO_NAME, write_bytes, write_json
+from .preview import colour_depth
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .depth import Labeller
+
+LABEL_SUFFIX, PREVIEW_SUFFIX = "-depth.png", "-preview.png"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A picture and where its label and its preview go."""
+
+    picture: Path
+    label: Path
+    preview: Path
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Sums and bytes of the label, or why there is none."""
+
+    sums: LabelSums | None = None
+    size: int = 0
+    is_new: bool = False
+    fault: str = ""
+
+
+def label_pictures(
+    pictures: Path, out: Path, labeller: Labeller, overwrite: bool = False
+) -> LabelDepthReport:
+    """Labels every picture of the folder ``pictures`` into ``out``; goes on where a stopped run ended.
+
+    ``NAME.jpg`` gives ``NAME-depth.png`` (16 bit, the picture's size) and ``NAME-preview.png`` (bright is
+    near, each picture over its own range). A file that is no picture is left out and listed.
+
+    Raises:
+        MdeasError: If there is no picture at all, or if labels exist that were made with other options.
+    """
+    start = time.monotonic()
+    tasks = _plan(pictures, out)
+    out.mkdir(parents=True, exist_ok=True)
+    outcomes = []
+    with locked(out):
+        if overwrite:
+            _remove_labels(out)
+        state = begin(out, properties_of(labeller, None), "*" + LABEL_SUFFIX)
+        results = in_order(partial(_label, labeller), iter(tasks), labeller.jobs, labeller.jobs + 1)
+        with closing(results), Progress(len(tasks), "label-depth", "pictures") as progress:
+            for _, outcome in results:
+                outcomes.append(outcome)
+                progress.update()
+        sums = LabelSums.empty()
+        for outcome in outcomes:
+            sums = sums.merge(outcome.sums) if outcome.sums else sums
+        if not sums.pixels.pictures:
+            raise MdeasError(f"no usable picture: {pictures} ({len(tasks)} files); {outcomes[0].fault}")
+        info = describe(labeller, sums, 0, 0)
+        write_json(out / DEPTH_INFO_NAME, info)
+        state.remove()
+    seconds = time.monotonic() - start
+    labelled = sum(outcome.is_new for outcome in outcomes)
+    return LabelDepthReport(
+        path=str(out),
+        model=info.model,
+        kind=info.kind,
+        nearer=info.nearer,
+        device=str(labeller.device),
+        samples=info.samples,
+        labelled=labelled,
+        seconds=round(seconds, 3),
+        images_per_second=round(labelled / seconds, 2),
+        bytes=sum(outcome.size for outcome in outcomes),
+        clipped=info.clipped,
+        rejected=tuple(outcome.fault for outcome in outcomes if outcome.fault),
+    )
+
+
+def _plan(pictures: Path, out: Path) -> list[_Task]:
+    """Every file of the folder (hidden ones aside) and the names of what is made of it."""
+    if not pictures.is_dir():
+        raise MdeasError(f"no such folder: {pictures}; give a folder of pictures to --pictures")
+    if out.resolve() == pictures.resolve():
+        raise MdeasError(f"labels would be taken for pictures later: {out}; choose another --out")
+    files = sorted(path for path in pictures.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise MdeasError(f"no files: {pictures}; give a folder of pictures to --pictures")
+    stems = Counter(path.stem for path in files)
+    tasks = []
+    for path in files:
+        name = path.stem if stems[path.stem] == 1 else path.name
+        tasks.append(_Task(path, out / (name + LABEL_SUFFIX), out / (name + PREVIEW_SUFFIX)))
+    return tasks
+
+
+def _remove_labels(out: Path) -> None:
+    for pattern in (DEPTH_INFO_NAME, "*" + LABEL_SUFFIX, "*" + PREVIEW_SUFFIX, STATE_NAME):
+        for path in sorted(out.glob(pattern)):
+            path.unlink()
+
+
+def _label(labeller: Labeller, task: _Task) -> _Outcome:
+    """One picture; the preview is written before the label, so that a label means that both are there."""
+    if task.label.exists():
+        data = task.label.read_bytes()
+        return _Outcome(LabelSums.of(decode_gray16(data)[None]), len(data))
+    try:
+        picture = read_background(task.picture)
+    except MdeasError as error:
+        return _Outcome(fault=str(error))
+    values = labeller.label(picture[None])
+    write_bytes(task.preview, encode_png(colour_depth(values[0], labeller.info.nearer)))
+    data = encode_gray16(values[0])
+    write_bytes(task.label, data)
+    return _Outcome(LabelSums.of(values), len(data), is_new=True)
