@@ -45,7 +45,9 @@ def _candidate(scene: Scene) -> tuple[View, bool]:
     if mode < 0.6:  # near a thing: from where a standing or sitting person holds a camera, or closer
         far = dice.log_uniform(0.5, 3.2)
         yaw = dice.uniform(-math.pi, math.pi)
-        y = min(top - 0.3, dice.normal(1.35, 0.22) if dice.chance(0.8) else target[1] + dice.uniform(0.1, 0.8))
+        y = min(
+            top - 0.3, dice.normal(1.35, 0.22) if dice.chance(0.8) else target[1] + dice.uniform(0.1, 0.8)
+        )
         level = max(0.35, math.sqrt(max(0.0, far * far - (y - target[1]) ** 2)))
         x, z = target[0] - math.sin(yaw) * level, target[2] - math.cos(yaw) * level
         yaw += dice.normal(0, 0.22)

@@ -26,7 +26,14 @@ def book_stack(scene: Scene, frame: Frame) -> None:
     for _ in range(dice.integer(1, 5)):
         high = dice.uniform(0.006, 0.025)
         half = (dice.uniform(0.07, 0.12), high, dice.uniform(0.1, 0.16))
-        scene.box(frame, (dice.normal(0, 0.01), y + high, 0), half, thing_material(dice), (dice.normal(0, 0.3), 0, 0), 0)
+        scene.box(
+            frame,
+            (dice.normal(0, 0.01), y + high, 0),
+            half,
+            thing_material(dice),
+            (dice.normal(0, 0.3), 0, 0),
+            0,
+        )
         y += 2 * high
 
 
@@ -35,13 +42,27 @@ def paper(scene: Scene, frame: Frame) -> None:
     for _ in range(dice.integer(1, 3)):
         half = (0.105, 0.002, 0.148)
         place = (dice.normal(0, 0.08), 0.002, dice.normal(0, 0.08))
-        scene.box(frame, place, half, fitted_picture(dice, dice.choice(("page", "poster", "page"))), (dice.normal(0, 0.6), 0, 0), 0)
+        scene.box(
+            frame,
+            place,
+            half,
+            fitted_picture(dice, dice.choice(("page", "poster", "page"))),
+            (dice.normal(0, 0.6), 0, 0),
+            0,
+        )
 
 
 def bottle(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     radius, high = dice.uniform(0.025, 0.05), dice.uniform(0.06, 0.13)
-    colour = dice.choice((strong_colour(dice), grey_colour(dice, 0.6, 0.98), from_hsv(0.33, 0.7, 0.3), from_hsv(0.07, 0.8, 0.3)))
+    colour = dice.choice(
+        (
+            strong_colour(dice),
+            grey_colour(dice, 0.6, 0.98),
+            from_hsv(0.33, 0.7, 0.3),
+            from_hsv(0.07, 0.8, 0.3),
+        )
+    )
     body = material(dice, "plaster", colour, mix(colour, (0.5, 0.5, 0.5), 0.2), 4.0, gloss=0.6)
     scene.cone(frame, (0, high, 0), radius, high, radius, body)
     if dice.chance(0.5):
@@ -56,7 +77,9 @@ def cup(scene: Scene, frame: Frame) -> None:
     look = thing_material(dice) if dice.chance(0.4) else plain_material(dice)
     scene.cone(frame, (0, high, 0), radius * dice.uniform(0.7, 1), high, radius, look)
     drink = from_hsv(0.07, 0.6, dice.uniform(0.05, 0.3))
-    scene.cone(frame, (0, high * 2, 0), radius * 0.85, 0.002, radius * 0.85, material(dice, "plaster", drink, drink))
+    scene.cone(
+        frame, (0, high * 2, 0), radius * 0.85, 0.002, radius * 0.85, material(dice, "plaster", drink, drink)
+    )
     if dice.chance(0.6):
         scene.box(frame, (radius + 0.012, high, 0), (0.012, high * 0.6, 0.006), look, (0, 0, 0), 0)
 
@@ -68,7 +91,12 @@ def bowl(scene: Scene, frame: Frame) -> None:
     for _ in range(dice.integer(0, 5)):
         r = radius * dice.uniform(0.25, 0.4)
         fruit = from_hsv(dice.uniform(0.0, 0.3), 0.8, dice.uniform(0.4, 0.9))
-        scene.ball(frame, (dice.normal(0, radius * 0.4), 0.06, dice.normal(0, radius * 0.4)), (r, r, r), material(dice, "plaster", fruit, fruit, gloss=0.3))
+        scene.ball(
+            frame,
+            (dice.normal(0, radius * 0.4), 0.06, dice.normal(0, radius * 0.4)),
+            (r, r, r),
+            material(dice, "plaster", fruit, fruit, gloss=0.3),
+        )
 
 
 def carton(scene: Scene, frame: Frame) -> None:
@@ -80,7 +108,12 @@ def carton(scene: Scene, frame: Frame) -> None:
 def ball(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     r = dice.uniform(0.02, 0.1)
-    scene.ball(frame, (0, r * 0.95, 0), (r, r * dice.uniform(0.6, 1.1), r * dice.uniform(0.7, 1.2)), thing_material(dice))
+    scene.ball(
+        frame,
+        (0, r * 0.95, 0),
+        (r, r * dice.uniform(0.6, 1.1), r * dice.uniform(0.7, 1.2)),
+        thing_material(dice),
+    )
 
 
 def bag(scene: Scene, frame: Frame) -> None:
@@ -126,12 +159,20 @@ def monitor(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     w = dice.uniform(0.2, 0.38)
     h = w * dice.uniform(0.55, 0.75)
-    dark = plain_material(dice) if dice.chance(0.3) else material(dice, "plaster", (0.02, 0.02, 0.02), (0.05, 0.05, 0.05), gloss=0.3)
+    dark = (
+        plain_material(dice)
+        if dice.chance(0.3)
+        else material(dice, "plaster", (0.02, 0.02, 0.02), (0.05, 0.05, 0.05), gloss=0.3)
+    )
     lift = dice.uniform(0.06, 0.16)
     tilt = dice.normal(-0.05, 0.06)
     scene.box(frame, (0, lift + h, 0), (w, h, dice.uniform(0.012, 0.04)), dark, (0, tilt, 0))
     glow = dice.uniform(0.4, 1.5) if dice.chance(0.6) else 0.0
-    screen = fitted_picture(dice, "screen", emission=glow) if glow else material(dice, "plaster", (0.01, 0.01, 0.012), (0.02, 0.02, 0.02), gloss=0.8)
+    screen = (
+        fitted_picture(dice, "screen", emission=glow)
+        if glow
+        else material(dice, "plaster", (0.01, 0.01, 0.012), (0.02, 0.02, 0.02), gloss=0.8)
+    )
     scene.box(frame, (0, lift + h, 0.028), (w * 0.95, h * 0.92, 0.014), screen, (0, tilt, 0), 0)
     scene.box(frame, (0, lift * 0.5 + 0.02, -0.02), (0.03, lift * 0.5 + 0.03, 0.015), dark)
     scene.box(frame, (0, 0.008, 0), (w * 0.4, 0.008, 0.09), dark)
@@ -141,7 +182,9 @@ def keyboard(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     colour = grey_colour(dice, 0.02, 0.2) if dice.chance(0.7) else grey_colour(dice, 0.7, 0.95)
     keys = material(dice, "checks", colour, mix(colour, (0.5, 0.5, 0.5), 0.4), 12.0)
-    scene.box(frame, (0, 0.012, 0), (dice.uniform(0.15, 0.23), 0.01, 0.07), keys, (dice.normal(0, 0.1), 0.03, 0))
+    scene.box(
+        frame, (0, 0.012, 0), (dice.uniform(0.15, 0.23), 0.01, 0.07), keys, (dice.normal(0, 0.1), 0.03, 0)
+    )
     if dice.chance(0.8):
         scene.ball(frame, (0.28, 0.015, 0), (0.03, 0.02, 0.055), plain_material(dice))
 
@@ -187,7 +230,9 @@ def leaves(scene: Scene, frame: Frame, size: float, count: int) -> None:
     """Flat ellipsoids that spread from the frame's origin."""
     dice = scene.dice
     green = from_hsv(dice.uniform(0.2, 0.4), dice.uniform(0.3, 0.8), dice.uniform(0.2, 0.6))
-    look = material(dice, "leaves", green, mix(green, (0.02, 0.05, 0.01), 0.7), 3.0 / max(size, 0.1), gloss=0.2)
+    look = material(
+        dice, "leaves", green, mix(green, (0.02, 0.05, 0.01), 0.7), 3.0 / max(size, 0.1), gloss=0.2
+    )
     for _ in range(count):
         yaw, lean = dice.uniform(0, 2 * math.pi), dice.uniform(0.1, 1.4)
         long = size * dice.uniform(0.4, 1.0)
@@ -199,7 +244,9 @@ def leaves(scene: Scene, frame: Frame, size: float, count: int) -> None:
 def picture_stand(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     w, h = dice.uniform(0.05, 0.14), dice.uniform(0.06, 0.16)
-    scene.box(frame, (0, h, 0), (w, h, 0.01), fitted_picture(dice, "poster"), (dice.normal(0, 0.4), -0.2, 0), 0)
+    scene.box(
+        frame, (0, h, 0), (w, h, 0.01), fitted_picture(dice, "poster"), (dice.normal(0, 0.4), -0.2, 0), 0
+    )
 
 
 def tray(scene: Scene, frame: Frame) -> None:
@@ -207,7 +254,12 @@ def tray(scene: Scene, frame: Frame) -> None:
     look = plain_material(dice)
     for level in range(dice.integer(1, 3)):
         scene.box(frame, (0, 0.01 + 0.07 * level, 0), (0.13, 0.008, 0.17), look)
-        scene.box(frame, (0, 0.03 + 0.07 * level, 0), (0.105, dice.uniform(0.005, 0.02), 0.148), fitted_picture(dice, "page"))
+        scene.box(
+            frame,
+            (0, 0.03 + 0.07 * level, 0),
+            (0.105, dice.uniform(0.005, 0.02), 0.148),
+            fitted_picture(dice, "page"),
+        )
     for side in (-1, 1):
         scene.box(frame, (side * 0.13, 0.07, -0.1), (0.005, 0.07, 0.005), look)
 
@@ -229,14 +281,26 @@ _SMALL = (
     (clothes, 0.5),
     (bag, 0.3),
 )
-_FLOOR = ((bag, 3.0), (clothes, 1.5), (basket, 0.7), (shoes, 2.0), (carton, 2.0), (ball, 0.7), (book_stack, 1.0), (paper, 0.7), (bottle, 0.5))
+_FLOOR = (
+    (bag, 3.0),
+    (clothes, 1.5),
+    (basket, 0.7),
+    (shoes, 2.0),
+    (carton, 2.0),
+    (ball, 0.7),
+    (book_stack, 1.0),
+    (paper, 0.7),
+    (bottle, 0.5),
+)
 
 
 def scatter(scene: Scene, frame: Frame, half_x: float, half_z: float, count: int) -> None:
     """Puts things on a surface whose middle is the frame's origin."""
     dice = scene.dice
     for _ in range(count):
-        spot = frame.moved(dice.uniform(-half_x, half_x), 0, dice.uniform(-half_z, half_z), dice.normal(0, 0.5))
+        spot = frame.moved(
+            dice.uniform(-half_x, half_x), 0, dice.uniform(-half_z, half_z), dice.normal(0, 0.5)
+        )
         dice.weighted(_SMALL)(scene, spot)
 
 
@@ -244,7 +308,9 @@ def litter(scene: Scene, frame: Frame, half_x: float, half_z: float, count: int)
     """Puts things on the floor."""
     dice = scene.dice
     for _ in range(count):
-        spot = frame.moved(dice.uniform(-half_x, half_x), 0, dice.uniform(-half_z, half_z), dice.uniform(0, 6.3))
+        spot = frame.moved(
+            dice.uniform(-half_x, half_x), 0, dice.uniform(-half_z, half_z), dice.uniform(0, 6.3)
+        )
         dice.weighted(_FLOOR)(scene, spot)
 
 
@@ -257,7 +323,17 @@ def boxes(scene: Scene, frame: Frame, count: int) -> None:
         for _ in range(dice.integer(1, 4)):
             h = dice.uniform(0.08, 0.25)
             brown = from_hsv(dice.uniform(0.06, 0.1), dice.uniform(0.25, 0.5), dice.uniform(0.4, 0.75))
-            look = material(dice, "plaster", brown, mix(brown, (0.3, 0.3, 0.3), 0.3), 2.0) if dice.chance(0.7) else furniture_material(dice)
-            scene.box(frame, (x + w + dice.normal(0, 0.03), y + h, dice.normal(0, 0.03)), (w, h, d), look, (dice.normal(0, 0.15), 0, 0))
+            look = (
+                material(dice, "plaster", brown, mix(brown, (0.3, 0.3, 0.3), 0.3), 2.0)
+                if dice.chance(0.7)
+                else furniture_material(dice)
+            )
+            scene.box(
+                frame,
+                (x + w + dice.normal(0, 0.03), y + h, dice.normal(0, 0.03)),
+                (w, h, d),
+                look,
+                (dice.normal(0, 0.15), 0, 0),
+            )
             y += 2 * h
         x += 2 * w + 0.03

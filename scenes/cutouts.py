@@ -78,7 +78,14 @@ def _light(scene: Scene, middle: NDArray[np.float64], radius: float) -> None:
     scene.lights.clear()
     for power, side in ((dice.uniform(0.6, 1.4), dice.sign()), (dice.uniform(0.1, 0.5), dice.sign())):
         x = middle[0] + side * radius * dice.uniform(1, 4)
-        scene.light(x, middle[1] + radius * dice.uniform(2, 5), middle[2] - radius * dice.uniform(0, 4), (power, power, power * 0.92), 0.3 * radius, 0.0)
+        scene.light(
+            x,
+            middle[1] + radius * dice.uniform(2, 5),
+            middle[2] - radius * dice.uniform(0, 4),
+            (power, power, power * 0.92),
+            0.3 * radius,
+            0.0,
+        )
 
 
 def draw_cutout(seed: int, index: int, longest_side: int, kind: str | None = None) -> NDArray[np.uint8]:
@@ -126,7 +133,9 @@ def materials_row_of_nothing() -> tuple[float, ...]:
     return (0.0,) * 9 + (0.3,) * 6 + (0.0,) * 2
 
 
-def _fit(scene: Scene, arrays: tuple[Float32, Float32, Float32], view: View, longest_side: int) -> NDArray[np.uint8]:
+def _fit(
+    scene: Scene, arrays: tuple[Float32, Float32, Float32], view: View, longest_side: int
+) -> NDArray[np.uint8]:
     """Finds the object's frame with a small picture, then draws it at the size wanted and crops."""
     from .tracer import see
 

@@ -28,7 +28,13 @@ def person(scene: Scene, frame: Frame, seated: bool = False) -> None:
     head = shoulder + 0.23 * k
     turn = dice.normal(0, 0.4)
     scene.ball(frame, (0, head, 0.01), (0.078 * k, 0.115 * k, 0.095 * k), skin, (turn, 0, 0))
-    scene.ball(frame, (-0.02 * math.sin(turn), head + 0.035 * k, -0.02), (0.088 * k, 0.105 * k, 0.1 * k), hair, (turn, 0, 0))
+    scene.ball(
+        frame,
+        (-0.02 * math.sin(turn), head + 0.035 * k, -0.02),
+        (0.088 * k, 0.105 * k, 0.1 * k),
+        hair,
+        (turn, 0, 0),
+    )
     if dice.chance(0.35):
         scene.ball(frame, (0, head - 0.08 * k, -0.05), (0.09 * k, 0.2 * k, 0.06 * k), hair)
     stride = dice.uniform(0, 0.3) * dice.sign()
@@ -101,18 +107,44 @@ def animal(scene: Scene, frame: Frame, kind: str, size: float) -> None:
     round_ = size * {"dog": 0.17, "cat": 0.2, "horse": 0.13, "cow": 0.17}[kind]
     long = {"dog": 1.3, "cat": 0.6, "horse": 2.6, "cow": 1.9}[kind] * round_
     scene.ball(head, (0, 0.02, round_ * 0.4), (round_ * 0.9, round_, round_ * 1.1), coat)
-    scene.limb(head, (0, 0, round_ * 0.5), (0, -long * 0.35, round_ * 0.6 + long), round_ * 0.75, round_ * 0.45, coat)
-    scene.ball(head, (0, -long * 0.3, round_ * 0.75 + long + round_ * 0.2), (round_ * 0.2, round_ * 0.15, round_ * 0.15), dark)
+    scene.limb(
+        head, (0, 0, round_ * 0.5), (0, -long * 0.35, round_ * 0.6 + long), round_ * 0.75, round_ * 0.45, coat
+    )
+    scene.ball(
+        head,
+        (0, -long * 0.3, round_ * 0.75 + long + round_ * 0.2),
+        (round_ * 0.2, round_ * 0.15, round_ * 0.15),
+        dark,
+    )
     for side in (-1, 1):
-        scene.ball(head, (side * round_ * 0.55, round_ * 0.35, round_ * 1.2), (round_ * 0.14, round_ * 0.16, round_ * 0.1), dark)
+        scene.ball(
+            head,
+            (side * round_ * 0.55, round_ * 0.35, round_ * 1.2),
+            (round_ * 0.14, round_ * 0.16, round_ * 0.1),
+            dark,
+        )
         droop = dice.uniform(1.6, 2.6) if kind == "dog" and dice.chance(0.5) else 0.35
         ear = (side * round_ * (0.6 + 0.3 * math.sin(droop)), round_ * (0.7 + 0.5 * math.cos(droop)), 0.0)
         if kind == "cat":
-            scene.cone(head, (side * round_ * 0.55, round_ * 1.15, 0.1 * round_), round_ * 0.35, round_ * 0.35, 0.01 * round_, coat)
+            scene.cone(
+                head,
+                (side * round_ * 0.55, round_ * 1.15, 0.1 * round_),
+                round_ * 0.35,
+                round_ * 0.35,
+                0.01 * round_,
+                coat,
+            )
         else:
             scene.ball(head, ear, (round_ * 0.35, round_ * 0.6, round_ * 0.15), coat, (0, 0, -side * droop))
         if kind == "cow":
-            scene.limb(head, (side * round_ * 0.6, round_ * 0.8, 0), (side * round_ * 1.4, round_ * 1.5, 0), 0.2 * round_, 0.05 * round_, dark)
+            scene.limb(
+                head,
+                (side * round_ * 0.6, round_ * 0.8, 0),
+                (side * round_ * 1.4, round_ * 1.5, 0),
+                0.2 * round_,
+                0.05 * round_,
+                dark,
+            )
     tail = {"dog": (0.6, 0.5), "cat": (0.9, 0.8), "horse": (0.25, -0.9), "cow": (0.1, -0.9)}[kind]
     start = (0.0, y + body * 0.35, -half * 0.9)
     end = (dice.normal(0, 0.1) * size, start[1] + tail[1] * 0.5 * size, start[2] - tail[0] * 0.6 * size)
@@ -129,14 +161,41 @@ def bird(scene: Scene, frame: Frame) -> None:
     beak = material(dice, "plaster", beak_colour, beak_colour)
     high = size * dice.uniform(0.5, 1.3)
     scene.ball(frame, (0, high, 0), (size * 0.42, size * 0.45, size * 0.75), coat, (0, -0.4, 0))
-    scene.ball(frame, (0, high * 0.98, -size * 0.75), (size * 0.2, size * 0.08, size * 0.5), coat, (0, 0.3, 0))
+    scene.ball(
+        frame, (0, high * 0.98, -size * 0.75), (size * 0.2, size * 0.08, size * 0.5), coat, (0, 0.3, 0)
+    )
     neck = (0.0, high + size * dice.uniform(0.6, 1.2), size * 0.65)
     scene.limb(frame, (0, high + size * 0.15, size * 0.4), neck, size * 0.26, size * 0.16, coat)
     scene.ball(frame, neck, (size * 0.22, size * 0.23, size * 0.25), coat)
-    scene.limb(frame, (0, neck[1], neck[2] + size * 0.2), (0, neck[1] - size * 0.05, neck[2] + size * 0.55), size * 0.1, size * 0.02, beak)
+    scene.limb(
+        frame,
+        (0, neck[1], neck[2] + size * 0.2),
+        (0, neck[1] - size * 0.05, neck[2] + size * 0.55),
+        size * 0.1,
+        size * 0.02,
+        beak,
+    )
     dark = material(dice, "plaster", (0.01, 0.01, 0.01), (0.02, 0.02, 0.02))
     for side in (-1, 1):
-        scene.ball(frame, (side * size * 0.4, high, -size * 0.1), (size * 0.08, size * 0.32, size * 0.65), _coat(scene), (0, -0.4, 0))
-        scene.ball(frame, (side * size * 0.18, neck[1] + size * 0.05, neck[2] + size * 0.12), (size * 0.04, size * 0.05, size * 0.04), dark)
-        scene.limb(frame, (side * size * 0.2, high * 0.7, 0), (side * size * 0.2, 0.01, 0.02), size * 0.05, size * 0.04, beak)
+        scene.ball(
+            frame,
+            (side * size * 0.4, high, -size * 0.1),
+            (size * 0.08, size * 0.32, size * 0.65),
+            _coat(scene),
+            (0, -0.4, 0),
+        )
+        scene.ball(
+            frame,
+            (side * size * 0.18, neck[1] + size * 0.05, neck[2] + size * 0.12),
+            (size * 0.04, size * 0.05, size * 0.04),
+            dark,
+        )
+        scene.limb(
+            frame,
+            (side * size * 0.2, high * 0.7, 0),
+            (side * size * 0.2, 0.01, 0.02),
+            size * 0.05,
+            size * 0.04,
+            beak,
+        )
         scene.ball(frame, (side * size * 0.2, 0.01, size * 0.12), (size * 0.1, 0.012, size * 0.2), beak)

@@ -43,7 +43,14 @@ def picture(scene: Scene, frame: Frame) -> None:
     w, h, y = dice.uniform(0.12, 0.6), dice.uniform(0.12, 0.45), dice.uniform(1.2, 1.8)
     if dice.chance(0.6):
         scene.box(frame, (0, y, 0.01), (w + 0.03, h + 0.03, 0.012), furniture_material(dice))
-    scene.box(frame, (0, y, 0.016), (w, h, 0.012), fitted_picture(dice, dice.choice(("poster", "poster", "page", "rectangles"))), (0, 0, 0), 0)
+    scene.box(
+        frame,
+        (0, y, 0.016),
+        (w, h, 0.012),
+        fitted_picture(dice, dice.choice(("poster", "poster", "page", "rectangles"))),
+        (0, 0, 0),
+        0,
+    )
 
 
 def notices(scene: Scene, frame: Frame) -> None:
@@ -51,13 +58,22 @@ def notices(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     for _ in range(dice.integer(2, 7)):
         place = (dice.normal(0, 0.4), dice.uniform(1.1, 1.8), 0.003)
-        scene.box(frame, place, (dice.uniform(0.07, 0.16), dice.uniform(0.1, 0.2), 0.003), fitted_picture(dice, dice.choice(("page", "poster"))), (0, 0, 0), 0)
+        scene.box(
+            frame,
+            place,
+            (dice.uniform(0.07, 0.16), dice.uniform(0.1, 0.2), 0.003),
+            fitted_picture(dice, dice.choice(("page", "poster"))),
+            (0, 0, 0),
+            0,
+        )
 
 
 def whiteboard(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     w, h = dice.uniform(0.5, 1.4), dice.uniform(0.4, 0.65)
-    board = material(dice, dice.choice(("plaster", "page")), (0.6, 0.6, 0.6), (0.85, 0.85, 0.86), fitted=True, gloss=0.4)
+    board = material(
+        dice, dice.choice(("plaster", "page")), (0.6, 0.6, 0.6), (0.85, 0.85, 0.86), fitted=True, gloss=0.4
+    )
     scene.box(frame, (0, 1.45, 0.01), (w + 0.02, h + 0.02, 0.012), plain_material(dice))
     scene.box(frame, (0, 1.45, 0.018), (w, h, 0.012), board, (0, 0, 0), 0)
     scene.box(frame, (0, 1.45 - h, 0.05), (w, 0.01, 0.04), plain_material(dice))
@@ -77,7 +93,12 @@ def door(scene: Scene, frame: Frame) -> None:
         scene.box(frame, (-w, h, w), (0.02, h, w), front_material(dice, base))
         return
     scene.box(frame, (0, h, 0.006), (w, h, 0.012), front_material(dice, base))
-    scene.box(frame, (w * 0.8, 1.0, 0.05), (0.05, 0.01, 0.012), material(dice, "plaster", (0.4, 0.4, 0.4), (0.5, 0.5, 0.5), gloss=0.7))
+    scene.box(
+        frame,
+        (w * 0.8, 1.0, 0.05),
+        (0.05, 0.01, 0.012),
+        material(dice, "plaster", (0.4, 0.4, 0.4), (0.5, 0.5, 0.5), gloss=0.7),
+    )
 
 
 def window(scene: Scene, frame: Frame, power: float) -> None:
@@ -118,7 +139,9 @@ def curtain(scene: Scene, frame: Frame, half_x: float, top: float) -> None:
 def radiator(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     look = material(dice, "stripes", (0.7, 0.7, 0.68), (0.45, 0.45, 0.45), 3.0)
-    scene.box(frame, (0, 0.4, 0.07), (dice.uniform(0.3, 0.7), dice.uniform(0.2, 0.3), 0.045), look, (0, 0, 0), 0.01)
+    scene.box(
+        frame, (0, 0.4, 0.07), (dice.uniform(0.3, 0.7), dice.uniform(0.2, 0.3), 0.045), look, (0, 0, 0), 0.01
+    )
 
 
 def pipe(scene: Scene, frame: Frame) -> None:
@@ -130,14 +153,27 @@ def pipe(scene: Scene, frame: Frame) -> None:
 
 def switch(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
-    scene.box(frame, (0, dice.choice((0.3, 1.1, 1.3)), 0.006), (0.04, 0.04, 0.006), material(dice, "plaster", (0.8, 0.8, 0.8), (0.7, 0.7, 0.7)))
+    scene.box(
+        frame,
+        (0, dice.choice((0.3, 1.1, 1.3)), 0.006),
+        (0.04, 0.04, 0.006),
+        material(dice, "plaster", (0.8, 0.8, 0.8), (0.7, 0.7, 0.7)),
+    )
 
 
 def clock(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     y, r = dice.uniform(1.7, 2.1), dice.uniform(0.1, 0.18)
     scene.cone(frame, (0, y, 0.02), r, 0.02, r, plain_material(dice), (0, math.pi / 2, 0))
-    scene.cone(frame, (0, y, 0.03), r * 0.88, 0.015, r * 0.88, material(dice, "plaster", (0.8, 0.8, 0.8), (0.7, 0.7, 0.7)), (0, math.pi / 2, 0))
+    scene.cone(
+        frame,
+        (0, y, 0.03),
+        r * 0.88,
+        0.015,
+        r * 0.88,
+        material(dice, "plaster", (0.8, 0.8, 0.8), (0.7, 0.7, 0.7)),
+        (0, math.pi / 2, 0),
+    )
 
 
 def wall_board(scene: Scene, frame: Frame) -> None:
@@ -159,15 +195,34 @@ def hanging(scene: Scene, frame: Frame) -> None:
         if dice.chance(0.4):
             scene.box(frame, (x, top - long, 0.04), (0.15, long, 0.015), look, (0, 0, 0), 0.01)
             continue
-        scene.ball(frame, (x, top - long, 0.1), (0.16, long, 0.09), look, (dice.normal(0, 0.2), 0, dice.normal(0, 0.06)))
-        scene.ball(frame, (x + 0.06, top - long * 1.3, 0.11), (0.07, long * 0.8, 0.08), look, (0, 0, dice.normal(0, 0.1)))
+        scene.ball(
+            frame,
+            (x, top - long, 0.1),
+            (0.16, long, 0.09),
+            look,
+            (dice.normal(0, 0.2), 0, dice.normal(0, 0.06)),
+        )
+        scene.ball(
+            frame,
+            (x + 0.06, top - long * 1.3, 0.11),
+            (0.07, long * 0.8, 0.08),
+            look,
+            (0, 0, dice.normal(0, 0.1)),
+        )
 
 
 def blind(scene: Scene, frame: Frame) -> None:
     """A blind drawn down, dim daylight behind it."""
     dice = scene.dice
     w, h = dice.uniform(0.4, 1.1), dice.uniform(0.4, 0.8)
-    look = material(dice, "stripes", grey_colour(dice, 0.6, 0.98), grey_colour(dice, 0.3, 0.8), 1.5, emission=dice.uniform(0.0, 0.7))
+    look = material(
+        dice,
+        "stripes",
+        grey_colour(dice, 0.6, 0.98),
+        grey_colour(dice, 0.3, 0.8),
+        1.5,
+        emission=dice.uniform(0.0, 0.7),
+    )
     scene.box(frame, (0, 1.0 + h, 0.02), (w, h, 0.02), look)
     scene.box(frame, (0, 1.0 + 2 * h, 0.04), (w + 0.03, 0.04, 0.04), plain_material(dice))
 
@@ -176,7 +231,14 @@ def mirror(scene: Scene, frame: Frame) -> None:
     """A pale glossy pane (its depth is its surface)."""
     dice = scene.dice
     w, h = dice.uniform(0.2, 0.6), dice.uniform(0.3, 0.5)
-    pane = material(dice, "outside" if dice.chance(0.2) else "plaster", grey_colour(dice, 0.4, 0.8), grey_colour(dice, 0.3, 0.8), 0.7, gloss=0.9)
+    pane = material(
+        dice,
+        "outside" if dice.chance(0.2) else "plaster",
+        grey_colour(dice, 0.4, 0.8),
+        grey_colour(dice, 0.3, 0.8),
+        0.7,
+        gloss=0.9,
+    )
     scene.box(frame, (0, 1.5, 0.01), (w, h, 0.01), pane)
 
 
@@ -232,12 +294,23 @@ def ceiling_lamps(scene: Scene, power: float) -> None:
             frame = Frame(x, 0.0, z, 0.0)
             y = top - 0.15
             if kind == "panel":
-                scene.box(frame, (0, top - 0.01, 0), (shape[0], 0.015, shape[1]), lamp_material(dice, 2.5), (0, 0, 0), 0)
+                scene.box(
+                    frame,
+                    (0, top - 0.01, 0),
+                    (shape[0], 0.015, shape[1]),
+                    lamp_material(dice, 2.5),
+                    (0, 0, 0),
+                    0,
+                )
             elif kind == "disc":
-                scene.cone(frame, (0, top - 0.04, 0), shape[0] * 0.8, 0.04, shape[0], lamp_material(dice, 2.0))
+                scene.cone(
+                    frame, (0, top - 0.04, 0), shape[0] * 0.8, 0.04, shape[0], lamp_material(dice, 2.0)
+                )
             elif kind == "hanging":
                 y = max(1.5, top - drop)
-                scene.cone(frame, (0, 0.5 * (y + top), 0), 0.006, 0.5 * (top - y), 0.006, plain_material(dice))
+                scene.cone(
+                    frame, (0, 0.5 * (y + top), 0), 0.006, 0.5 * (top - y), 0.006, plain_material(dice)
+                )
                 scene.cone(frame, (0, y, 0), shape[0], 0.1, shape[0] * 0.5, lamp_material(dice, 1.2))
                 y -= 0.15
             scene.light(x, y, z, colour, shape[1] * 0.7, dice.uniform(0.04, 0.25))
@@ -269,9 +342,18 @@ def partition(scene: Scene, frame: Frame, half_x: float, opening: float, look: M
     left, right = opening - gap, opening + gap
     for start, end in ((-half_x, left), (right, half_x)):
         if end - start > 0.05:
-            scene.box(frame, (0.5 * (start + end), 0.5 * top, 0), (0.5 * (end - start), 0.5 * top, thick), look, (0, 0, 0), 0)
+            scene.box(
+                frame,
+                (0.5 * (start + end), 0.5 * top, 0),
+                (0.5 * (end - start), 0.5 * top, thick),
+                look,
+                (0, 0, 0),
+                0,
+            )
     if top > head + 0.05:
-        scene.box(frame, (opening, 0.5 * (head + top), 0), (gap, 0.5 * (top - head), thick), look, (0, 0, 0), 0)
+        scene.box(
+            frame, (opening, 0.5 * (head + top), 0), (gap, 0.5 * (top - head), thick), look, (0, 0, 0), 0
+        )
     trim = furniture_material(scene.dice)
     for a in (left, right):
         scene.box(frame, (a, 0.5 * head, 0), (0.03, 0.5 * head, thick + 0.02), trim)
@@ -281,7 +363,11 @@ def stairs(scene: Scene, frame: Frame, half_x: float, steps: int) -> None:
     """Steps going up towards -z, with a rail."""
     dice = scene.dice
     rise, run = dice.uniform(0.15, 0.19), dice.uniform(0.25, 0.32)
-    look = furniture_material(dice) if dice.chance(0.5) else material(dice, "speckle", grey_colour(dice, 0.3, 0.8), grey_colour(dice, 0.2, 0.7), 1.0)
+    look = (
+        furniture_material(dice)
+        if dice.chance(0.5)
+        else material(dice, "speckle", grey_colour(dice, 0.3, 0.8), grey_colour(dice, 0.2, 0.7), 1.0)
+    )
     for n in range(steps):
         high = rise * (n + 1) / 2
         scene.box(frame, (0, high, -run * n), (half_x, high, run / 2 + 0.005), look)
@@ -290,7 +376,9 @@ def stairs(scene: Scene, frame: Frame, half_x: float, steps: int) -> None:
         if dice.chance(0.7):
             long, slope = steps * run / 2, math.atan2(rise, run)
             y = 0.95 + rise * steps / 2
-            scene.box(frame, (a * half_x, y, -long), (0.025, 0.025, long / math.cos(slope)), rail, (0, slope, 0))
+            scene.box(
+                frame, (a * half_x, y, -long), (0.025, 0.025, long / math.cos(slope)), rail, (0, slope, 0)
+            )
             for n in range(0, steps, 2):
                 scene.box(frame, (a * half_x, rise * (n + 1) + 0.45, -run * n), (0.012, 0.48, 0.012), rail)
     scene.look_at(frame, rise * steps / 2)

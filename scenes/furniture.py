@@ -22,10 +22,14 @@ from .materials import (
 from .scene import Frame, Scene
 
 
-def legs(scene: Scene, frame: Frame, half_x: float, half_z: float, high: float, thick: float, look: Material) -> None:
+def legs(
+    scene: Scene, frame: Frame, half_x: float, half_z: float, high: float, thick: float, look: Material
+) -> None:
     for a in (-1, 1):
         for b in (-1, 1):
-            scene.box(frame, (a * (half_x - thick), high / 2, b * (half_z - thick)), (thick, high / 2, thick), look)
+            scene.box(
+                frame, (a * (half_x - thick), high / 2, b * (half_z - thick)), (thick, high / 2, thick), look
+            )
 
 
 def table(
@@ -64,7 +68,11 @@ def chair(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     seat, half = dice.uniform(0.4, 0.5), dice.uniform(0.19, 0.25)
     frame_look = furniture_material(dice)
-    cover = leather_material(dice) if dice.chance(0.4) else (cloth_material(dice) if dice.chance(0.5) else frame_look)
+    cover = (
+        leather_material(dice)
+        if dice.chance(0.4)
+        else (cloth_material(dice) if dice.chance(0.5) else frame_look)
+    )
     scene.box(frame, (0, seat, 0), (half, dice.uniform(0.015, 0.05), half), cover, (0, 0, 0), 0.02)
     legs(scene, frame, half, half, seat, dice.uniform(0.012, 0.025), frame_look)
     if dice.chance(0.1):
@@ -72,14 +80,24 @@ def chair(scene: Scene, frame: Frame) -> None:
     back = dice.uniform(0.2, 0.3)
     lean = -dice.uniform(0.0, 0.2)
     if dice.chance(0.5):
-        scene.box(frame, (0, seat + back, -half - lean * -0.2), (half, back, 0.025), cover, (0, lean, 0), 0.02)
+        scene.box(
+            frame, (0, seat + back, -half - lean * -0.2), (half, back, 0.025), cover, (0, lean, 0), 0.02
+        )
     else:
         for a in (-1, 1):
-            scene.box(frame, (a * (half - 0.02), seat + back, -half), (0.018, back, 0.018), frame_look, (0, lean, 0))
+            scene.box(
+                frame, (a * (half - 0.02), seat + back, -half), (0.018, back, 0.018), frame_look, (0, lean, 0)
+            )
         bars = dice.integer(2, 4)
         for n in range(bars):
             y = seat + 2 * back * (n + 0.8) / bars
-            scene.box(frame, (0, y, -half + lean * (y - seat - back)), (half, back * 0.5 / bars, 0.012), frame_look, (0, lean, 0))
+            scene.box(
+                frame,
+                (0, y, -half + lean * (y - seat - back)),
+                (half, back * 0.5 / bars, 0.012),
+                frame_look,
+                (0, lean, 0),
+            )
 
 
 def office_chair(scene: Scene, frame: Frame) -> None:
@@ -115,7 +133,9 @@ def desk(scene: Scene, frame: Frame, half_x: float = 0.0) -> None:
         front = front_material(dice, grey_colour(dice, 0.2, 0.95))
         scene.box(frame, (dice.sign() * (half_x - 0.22), 0.3, 0), (0.2, 0.29, half_z - 0.05), front)
     if dice.chance(0.3):
-        scene.box(frame, (0, high + dice.uniform(-0.2, 0.25), -half_z), (half_x, 0.35, 0.015), cloth_material(dice))
+        scene.box(
+            frame, (0, high + dice.uniform(-0.2, 0.25), -half_z), (half_x, 0.35, 0.015), cloth_material(dice)
+        )
     x = dice.uniform(-0.3, 0.3) * half_x
     if dice.chance(0.75):
         monitor(scene, on.moved(x, 0, -half_z * 0.4, dice.normal(0, 0.2)))
@@ -127,7 +147,12 @@ def desk(scene: Scene, frame: Frame, half_x: float = 0.0) -> None:
     scatter(scene, on, half_x * 0.9, half_z * 0.85, dice.integer(3, 14))
     scene.look_at(frame, high)
     if dice.chance(0.75):
-        office_chair(scene, frame.moved(x + dice.normal(0, 0.2), 0, half_z + dice.uniform(0.1, 0.5), math.pi + dice.normal(0, 0.7)))
+        office_chair(
+            scene,
+            frame.moved(
+                x + dice.normal(0, 0.2), 0, half_z + dice.uniform(0.1, 0.5), math.pi + dice.normal(0, 0.7)
+            ),
+        )
     if dice.chance(0.4):
         tower = plain_material(dice)
         scene.box(frame, (dice.sign() * half_x * 0.6, 0.22, 0), (0.09, 0.22, 0.22), tower)
@@ -145,7 +170,14 @@ def sofa(scene: Scene, frame: Frame, half_x: float = 0.0) -> None:
         x = w * (2 * (n + 0.5) / parts - 1)
         scene.box(frame, (x, seat * 1.8, 0.05), (w / parts - 0.012, 0.08, d - 0.06), look, (0, 0, 0), 0.05)
         high = dice.uniform(0.2, 0.3)
-        scene.box(frame, (x, seat * 1.8 + high, -d + 0.16), (w / parts - 0.012, high, 0.1), look, (0, -0.18, 0), 0.07)
+        scene.box(
+            frame,
+            (x, seat * 1.8 + high, -d + 0.16),
+            (w / parts - 0.012, high, 0.1),
+            look,
+            (0, -0.18, 0),
+            0.07,
+        )
     scene.box(frame, (0, seat * 1.9, -d + 0.03), (w, seat * 1.9, 0.08), look, (0, 0, 0), 0.04)
     if dice.chance(0.85):
         arm = dice.uniform(0.06, 0.13)
@@ -153,7 +185,13 @@ def sofa(scene: Scene, frame: Frame, half_x: float = 0.0) -> None:
             scene.box(frame, (a * w, seat * 1.4, 0), (arm, seat * 1.4, d), look, (0, 0, 0), 0.05)
     for _ in range(dice.integer(0, 3)):
         place = (dice.uniform(-0.8, 0.8) * w, seat * 2.3 + 0.12, -d * 0.3)
-        scene.ball(frame, place, (0.2, 0.17, 0.08), cloth_material(dice), (dice.normal(0, 0.3), -0.4, dice.normal(0, 0.4)))
+        scene.ball(
+            frame,
+            place,
+            (0.2, 0.17, 0.08),
+            cloth_material(dice),
+            (dice.normal(0, 0.3), -0.4, dice.normal(0, 0.4)),
+        )
     scene.look_at(frame, seat * 2)
 
 
@@ -187,9 +225,22 @@ def bed(scene: Scene, frame: Frame) -> None:
     scene.box(frame, (0, high * 0.6, 0), (w + 0.03, high * 0.6, d + 0.03), base)
     scene.box(frame, (0, high * 1.5, 0), (w, high * 0.5, d), sheet, (0, 0, 0), 0.05)
     over = dice.uniform(0.02, 0.08)
-    scene.box(frame, (0, high * 1.6, d * dice.uniform(0.15, 0.35)), (w + over, high * 0.5, d * 0.75), cover, (0, 0, 0), 0.06)
+    scene.box(
+        frame,
+        (0, high * 1.6, d * dice.uniform(0.15, 0.35)),
+        (w + over, high * 0.5, d * 0.75),
+        cover,
+        (0, 0, 0),
+        0.06,
+    )
     if dice.chance(0.4):
-        scene.ball(frame, (dice.normal(0, 0.2), high * 2.1, d * 0.2), (w * 0.8, 0.12, d * 0.5), cover, (dice.normal(0, 0.4), 0, 0))
+        scene.ball(
+            frame,
+            (dice.normal(0, 0.2), high * 2.1, d * 0.2),
+            (w * 0.8, 0.12, d * 0.5),
+            cover,
+            (dice.normal(0, 0.4), 0, 0),
+        )
     back = dice.uniform(0.35, 0.75)
     if dice.chance(0.8):
         scene.box(frame, (0, back, -d - 0.05), (w + 0.05, back, 0.04), base, (0, 0, 0), 0.02)
@@ -198,7 +249,13 @@ def bed(scene: Scene, frame: Frame) -> None:
     for n in range(row):
         x = w * (2 * (n % 2 + 0.5) / min(row, 2) - 1) if row > 1 else 0.0
         z = -d + 0.2 + 0.15 * (n // 2)
-        scene.ball(frame, (x, high * 2 + 0.09, z), (w * 0.42 if row > 1 else 0.35, 0.1, 0.2), pillow, (dice.normal(0, 0.1), -0.4, 0))
+        scene.ball(
+            frame,
+            (x, high * 2 + 0.09, z),
+            (w * 0.42 if row > 1 else 0.35, 0.1, 0.2),
+            pillow,
+            (dice.normal(0, 0.1), -0.4, 0),
+        )
     scatter(scene, frame.moved(0, high * 2.1, d * 0.4), w * 0.7, d * 0.4, dice.integer(0, 3))
     scene.look_at(frame, high * 2)
 
@@ -229,7 +286,9 @@ def shelf(scene: Scene, frame: Frame, half_x: float = 0.0, high: float = 0.0, fi
         for _ in range(dice.integer(0, 3)):
             tall = min(room * 0.4, dice.uniform(0.03, 0.15))
             half3 = (dice.uniform(0.03, 0.12), tall, d * dice.uniform(0.3, 0.8))
-            scene.box(frame, (dice.uniform(-0.85, 0.85) * w, y + tall + 0.012, 0), half3, furniture_material(dice))
+            scene.box(
+                frame, (dice.uniform(-0.85, 0.85) * w, y + tall + 0.012, 0), half3, furniture_material(dice)
+            )
     scene.look_at(frame, h)
 
 
@@ -259,14 +318,23 @@ def television(scene: Scene, frame: Frame) -> None:
     dark = material(dice, "plaster", (0.01, 0.01, 0.01), (0.03, 0.03, 0.03), gloss=0.5)
     scene.box(frame, (0, y, -0.05), (w, w * 0.56, 0.03), dark)
     if dice.chance(0.4):
-        scene.box(frame, (0, y, -0.02), (w * 0.97, w * 0.53, 0.01), fitted_picture(dice, "poster", emission=1.0))
+        scene.box(
+            frame, (0, y, -0.02), (w * 0.97, w * 0.53, 0.01), fitted_picture(dice, "poster", emission=1.0)
+        )
 
 
 def plant(scene: Scene, frame: Frame) -> None:
     """A potted plant that stands on the floor."""
     dice = scene.dice
     radius, high = dice.uniform(0.1, 0.2), dice.uniform(0.1, 0.22)
-    scene.cone(frame, (0, high, 0), radius * 0.7, high, radius, plain_material(dice) if dice.chance(0.7) else furniture_material(dice))
+    scene.cone(
+        frame,
+        (0, high, 0),
+        radius * 0.7,
+        high,
+        radius,
+        plain_material(dice) if dice.chance(0.7) else furniture_material(dice),
+    )
     stem = dice.uniform(0.1, 0.8)
     scene.cone(frame, (0, 2 * high + stem / 2, 0), 0.02, stem / 2, 0.015, wood_material(dice))
     leaves(scene, frame.moved(0, 2 * high + stem * 0.7, 0), dice.uniform(0.2, 0.4), dice.integer(10, 22))
@@ -291,14 +359,25 @@ def bin_(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     radius, high = dice.uniform(0.1, 0.2), dice.uniform(0.12, 0.35)
     scene.cone(frame, (0, high, 0), radius * 0.85, high, radius, plain_material(dice))
-    scene.cone(frame, (0, 2 * high, 0), radius * 0.92, 0.003, radius * 0.92, material(dice, "plaster", (0.02, 0.02, 0.02), (0.05, 0.05, 0.05)))
+    scene.cone(
+        frame,
+        (0, 2 * high, 0),
+        radius * 0.92,
+        0.003,
+        radius * 0.92,
+        material(dice, "plaster", (0.02, 0.02, 0.02), (0.05, 0.05, 0.05)),
+    )
 
 
 def counter(scene: Scene, frame: Frame, half_x: float, wall_cupboards: bool) -> None:
     """A kitchen counter with fronts, a top, things on it and perhaps cupboards above."""
     dice = scene.dice
     d, high = 0.3, dice.uniform(0.83, 0.92)
-    base = grey_colour(dice, 0.75, 0.98) if dice.chance(0.4) else (wood_colour(dice) if dice.chance(0.6) else cloth_material(dice)[9:12])
+    base = (
+        grey_colour(dice, 0.75, 0.98)
+        if dice.chance(0.4)
+        else (wood_colour(dice) if dice.chance(0.6) else cloth_material(dice)[9:12])
+    )
     colour = (base[0], base[1], base[2])
     body = material(dice, "plaster", colour, colour, gloss=0.3)
     scene.box(frame, (0, high / 2 + 0.04, 0), (half_x, high / 2 - 0.04, d - 0.02), body)
@@ -307,19 +386,38 @@ def counter(scene: Scene, frame: Frame, half_x: float, wall_cupboards: bool) -> 
     for n in range(parts):
         x = half_x * (2 * (n + 0.5) / parts - 1)
         look = plain_material(dice) if dice.chance(0.12) else front
-        scene.box(frame, (x, high / 2 + 0.04, d - 0.02), (half_x / parts - 0.004, high / 2 - 0.05, 0.012), look)
-    top = material(dice, dice.choice(("speckle", "marble", "wood", "plaster")), grey_colour(dice, 0.05, 0.95), wood_colour(dice), 2.0, gloss=0.5)
+        scene.box(
+            frame, (x, high / 2 + 0.04, d - 0.02), (half_x / parts - 0.004, high / 2 - 0.05, 0.012), look
+        )
+    top = material(
+        dice,
+        dice.choice(("speckle", "marble", "wood", "plaster")),
+        grey_colour(dice, 0.05, 0.95),
+        wood_colour(dice),
+        2.0,
+        gloss=0.5,
+    )
     scene.box(frame, (0, high, 0.01), (half_x, 0.02, d + 0.01), top)
     on = frame.moved(0, high + 0.02, 0)
     steel = material(dice, "plaster", (0.4, 0.4, 0.4), (0.6, 0.6, 0.6), 3.0, gloss=0.8)
     x = dice.uniform(-0.6, 0.6) * half_x
     if dice.chance(0.5):
         scene.box(on, (x, 0.001, 0), (0.25, 0.003, 0.2), steel)
-        scene.box(on, (x, 0.004, 0), (0.2, 0.002, 0.16), material(dice, "plaster", (0.12, 0.12, 0.12), (0.2, 0.2, 0.2), gloss=0.5))
+        scene.box(
+            on,
+            (x, 0.004, 0),
+            (0.2, 0.002, 0.16),
+            material(dice, "plaster", (0.12, 0.12, 0.12), (0.2, 0.2, 0.2), gloss=0.5),
+        )
         scene.cone(on, (x, 0.12, -0.2), 0.015, 0.12, 0.015, steel)
         scene.box(on, (x, 0.24, -0.12), (0.012, 0.012, 0.09), steel)
     elif dice.chance(0.6):
-        scene.box(on, (x, 0.004, 0), (0.28, 0.004, 0.24), material(dice, "plaster", (0.01, 0.01, 0.01), (0.03, 0.03, 0.03), gloss=0.8))
+        scene.box(
+            on,
+            (x, 0.004, 0),
+            (0.28, 0.004, 0.24),
+            material(dice, "plaster", (0.01, 0.01, 0.01), (0.03, 0.03, 0.03), gloss=0.8),
+        )
         if dice.chance(0.6):
             scene.cone(on, (x + 0.1, 0.07, 0.05), 0.1, 0.06, 0.11, plain_material(dice))
     if dice.chance(0.6):
@@ -340,15 +438,26 @@ def counter(scene: Scene, frame: Frame, half_x: float, wall_cupboards: bool) -> 
 
 def fridge(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
-    look = material(dice, "plaster", grey_colour(dice, 0.4, 0.97), grey_colour(dice, 0.4, 0.9), 1.0, gloss=0.5)
+    look = material(
+        dice, "plaster", grey_colour(dice, 0.4, 0.97), grey_colour(dice, 0.4, 0.9), 1.0, gloss=0.5
+    )
     high = dice.uniform(0.7, 1.0)
     scene.box(frame, (0, high, 0), (0.32, high, 0.3), look)
     split = high * dice.uniform(0.8, 1.4)
     scene.box(frame, (0, split / 2, 0.31), (0.315, split / 2 - 0.02, 0.02), look, (0, 0, 0), 0.01)
-    scene.box(frame, (0, high + split / 2, 0.31), (0.315, high - split / 2 - 0.01, 0.02), look, (0, 0, 0), 0.01)
+    scene.box(
+        frame, (0, high + split / 2, 0.31), (0.315, high - split / 2 - 0.01, 0.02), look, (0, 0, 0), 0.01
+    )
     for _ in range(dice.integer(0, 5)):
         place = (dice.uniform(-0.25, 0.25), dice.uniform(high * 0.7, high * 1.8), 0.33)
-        scene.box(frame, place, (dice.uniform(0.03, 0.1), dice.uniform(0.03, 0.14), 0.003), fitted_picture(dice, "page"), (0, 0, dice.normal(0, 0.1)), 0)
+        scene.box(
+            frame,
+            place,
+            (dice.uniform(0.03, 0.1), dice.uniform(0.03, 0.14), 0.003),
+            fitted_picture(dice, "page"),
+            (0, 0, dice.normal(0, 0.1)),
+            0,
+        )
 
 
 def bathtub(scene: Scene, frame: Frame) -> None:

@@ -16,7 +16,9 @@ Material = tuple[float, ...]
 
 def from_hsv(hue: float, saturation: float, value: float) -> Colour:
     """Linear light from hue, saturation and value of the encoded colour."""
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, min(1.0, max(0.0, saturation)), min(1.0, max(0.0, value)))
+    red, green, blue = colorsys.hsv_to_rgb(
+        hue % 1.0, min(1.0, max(0.0, saturation)), min(1.0, max(0.0, value))
+    )
     return red**2.2, green**2.2, blue**2.2
 
 
@@ -85,7 +87,15 @@ def wall_material(dice: Dice) -> Material:
     else:
         colour = from_hsv(dice.unit(), dice.uniform(0.1, 0.65), dice.uniform(0.25, 0.85))
     kind = dice.weighted(
-        (("plaster", 7.0), ("speckle", 1.5), ("bricks", 0.4), ("stripes", 0.4), ("wood", 0.5), ("fabric", 0.3), ("planks", 0.3))
+        (
+            ("plaster", 7.0),
+            ("speckle", 1.5),
+            ("bricks", 0.4),
+            ("stripes", 0.4),
+            ("wood", 0.5),
+            ("fabric", 0.3),
+            ("planks", 0.3),
+        )
     )
     contrast = dice.uniform(0.02, 0.35) if kind in ("plaster", "speckle") else dice.uniform(0.1, 0.6)
     second = mix(colour, grey_colour(dice, 0.2, 1.0), contrast)
@@ -103,7 +113,17 @@ def tile_material(dice: Dice) -> Material:
 def floor_material(dice: Dice) -> Material:
     """Boards, tiles, carpet, stone or concrete."""
     kind = dice.weighted(
-        (("planks", 3.0), ("speckle", 3.0), ("tiles", 2.0), ("plaster", 1.0), ("stripes", 0.6), ("checks", 0.4), ("marble", 0.7), ("wood", 0.8), ("fabric", 1.5))
+        (
+            ("planks", 3.0),
+            ("speckle", 3.0),
+            ("tiles", 2.0),
+            ("plaster", 1.0),
+            ("stripes", 0.6),
+            ("checks", 0.4),
+            ("marble", 0.7),
+            ("wood", 0.8),
+            ("fabric", 1.5),
+        )
     )
     gloss = dice.uniform(0.0, 0.25)
     if kind in ("planks", "wood"):
@@ -162,8 +182,14 @@ def furniture_material(dice: Dice) -> Material:
 
 def cloth_material(dice: Dice) -> Material:
     """Upholstery, bedding and clothes."""
-    colour = grey_colour(dice, 0.08, 0.95, 0.12) if dice.chance(0.6) else from_hsv(dice.unit(), dice.uniform(0.2, 0.8), dice.uniform(0.15, 0.85))
-    kind = dice.weighted((("fabric", 5.0), ("plaster", 3.0), ("stripes", 0.8), ("checks", 0.8), ("blotches", 0.6)))
+    colour = (
+        grey_colour(dice, 0.08, 0.95, 0.12)
+        if dice.chance(0.6)
+        else from_hsv(dice.unit(), dice.uniform(0.2, 0.8), dice.uniform(0.15, 0.85))
+    )
+    kind = dice.weighted(
+        (("fabric", 5.0), ("plaster", 3.0), ("stripes", 0.8), ("checks", 0.8), ("blotches", 0.6))
+    )
     contrast = dice.uniform(0.1, 0.5) if kind in ("fabric", "plaster") else dice.uniform(0.2, 1.0)
     second = mix(colour, grey_colour(dice, 0.05, 0.98, 0.2), contrast)
     return material(dice, kind, colour, second, dice.log_uniform(0.8, 4.0))
@@ -172,7 +198,9 @@ def cloth_material(dice: Dice) -> Material:
 def leather_material(dice: Dice) -> Material:
     """Dark or tan, a little glossy."""
     colour = from_hsv(dice.uniform(0.03, 0.1), dice.uniform(0.1, 0.6), dice.uniform(0.08, 0.5))
-    return material(dice, "plaster", colour, mix(colour, (0.5, 0.5, 0.5), 0.15), dice.log_uniform(1.0, 4.0), gloss=0.3)
+    return material(
+        dice, "plaster", colour, mix(colour, (0.5, 0.5, 0.5), 0.15), dice.log_uniform(1.0, 4.0), gloss=0.3
+    )
 
 
 def thing_material(dice: Dice) -> Material:
@@ -195,12 +223,16 @@ def thing_material(dice: Dice) -> Material:
 def fitted_picture(dice: Dice, kind: str, emission: float = 0.0, gloss: float = 0.0) -> Material:
     """A texture shown once over the face with its own colours: posters, pages, screens, windows, book backs."""
     dim = dice.uniform(0.6, 1.0)
-    return material(dice, kind, (0.01, 0.01, 0.01), (dim, dim, dim), fitted=True, emission=emission, gloss=gloss)
+    return material(
+        dice, kind, (0.01, 0.01, 0.01), (dim, dim, dim), fitted=True, emission=emission, gloss=gloss
+    )
 
 
 def front_material(dice: Dice, base: Colour) -> Material:
     """Cupboard fronts in the colour."""
-    return material(dice, "doors", base, mix(base, (0.01, 0.01, 0.01), dice.uniform(0.4, 0.95)), fitted=True, gloss=0.2)
+    return material(
+        dice, "doors", base, mix(base, (0.01, 0.01, 0.01), dice.uniform(0.4, 0.95)), fitted=True, gloss=0.2
+    )
 
 
 def lamp_material(dice: Dice, power: float) -> Material:

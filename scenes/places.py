@@ -26,7 +26,9 @@ from .scene import Frame, Scene
 Piece = Callable[[Scene, Frame], None]
 
 
-def shell(dice: Dice, wide: float, long: float, high: float, *, tiled: bool = False, hung: bool = True) -> Scene:
+def shell(
+    dice: Dice, wide: float, long: float, high: float, *, tiled: bool = False, hung: bool = True
+) -> Scene:
     """An empty room with windows, lamps, skirting and things on its walls."""
     scene = Scene(dice, (-wide / 2, wide / 2, 0.0, high, -long / 2, long / 2))
     wall = tile_material(dice) if tiled and dice.chance(0.8) else wall_material(dice)
@@ -46,7 +48,9 @@ def shell(dice: Dice, wide: float, long: float, high: float, *, tiled: bool = Fa
     return scene
 
 
-def along_walls(scene: Scene, pieces: tuple[tuple[Piece, float, float], ...], count: int, depth: float) -> None:
+def along_walls(
+    scene: Scene, pieces: tuple[tuple[Piece, float, float], ...], count: int, depth: float
+) -> None:
     """Places pieces (function, weight, radius) with their backs to walls."""
     dice = scene.dice
     for _ in range(count + count // 2):
@@ -71,7 +75,9 @@ def around(scene: Scene, frame: Frame, half_x: float, half_z: float, piece: Piec
                 piece(scene, frame.moved(x + dice.normal(0, 0.05), 0, z * gap, turn + dice.normal(0, 0.25)))
     for turn, a in ((math.pi / 2, -1), (-math.pi / 2, 1)):
         if dice.chance(share * 0.6):
-            piece(scene, frame.moved(a * (half_x + dice.uniform(0.05, 0.3)), 0, 0, turn + dice.normal(0, 0.25)))
+            piece(
+                scene, frame.moved(a * (half_x + dice.uniform(0.05, 0.3)), 0, 0, turn + dice.normal(0, 0.25))
+            )
 
 
 def finish(scene: Scene, mess: float) -> Scene:
@@ -93,7 +99,9 @@ def rug(scene: Scene, frame: Frame) -> None:
     from .materials import cloth_material
 
     dice = scene.dice
-    scene.box(frame, (0, 0.006, 0), (dice.uniform(0.6, 1.5), 0.006, dice.uniform(0.5, 1.1)), cloth_material(dice))
+    scene.box(
+        frame, (0, 0.006, 0), (dice.uniform(0.6, 1.5), 0.006, dice.uniform(0.5, 1.1)), cloth_material(dice)
+    )
 
 
 def _size(dice: Dice, low: float, high: float) -> tuple[float, float, float]:
@@ -142,7 +150,18 @@ def bedroom(dice: Dice) -> Scene:
 
 def office(dice: Dice) -> Scene:
     scene = shell(dice, *_size(dice, 2.5, 6.5))
-    along_walls(scene, ((furniture.desk, 5.0, 0.75), (furniture.cabinet, 1.5, 0.5), (furniture.shelf, 1.5, 0.5), (furniture.plant, 0.4, 0.3), (furniture.bin_, 0.6, 0.2)), dice.integer(4, 10), 0.42)
+    along_walls(
+        scene,
+        (
+            (furniture.desk, 5.0, 0.75),
+            (furniture.cabinet, 1.5, 0.5),
+            (furniture.shelf, 1.5, 0.5),
+            (furniture.plant, 0.4, 0.3),
+            (furniture.bin_, 0.6, 0.2),
+        ),
+        dice.integer(4, 10),
+        0.42,
+    )
     x0, x1, _, _, z0, z1 = scene.limits
     if x1 - x0 > 4 and dice.chance(0.7):
         turn = dice.choice((0.0, math.pi / 2))
@@ -168,11 +187,27 @@ def kitchen(dice: Dice) -> Scene:
             scene.taken.append((spot[0], spot[1], 0.4))
     if dice.chance(0.6):
         half_x, half_z = dice.uniform(0.35, 0.9), dice.uniform(0.35, 0.5)
-        spot3 = Frame(dice.normal(0, 0.4), 0, dice.normal(0, 0.4), dice.choice((0.0, math.pi / 2)) + dice.normal(0, 0.05))
+        spot3 = Frame(
+            dice.normal(0, 0.4),
+            0,
+            dice.normal(0, 0.4),
+            dice.choice((0.0, math.pi / 2)) + dice.normal(0, 0.05),
+        )
         scene.take(spot3.x, spot3.z, half_x)
         furniture.table(scene, spot3, half_x, half_z, 0.0, dice.integer(2, 9))
         around(scene, spot3, half_x, half_z, furniture.chair, 0.7)
-    along_walls(scene, ((furniture.fridge, 3.0, 0.4), (furniture.cabinet, 1.5, 0.5), (furniture.shelf, 1.0, 0.4), (furniture.bin_, 1.0, 0.2), (furniture.chair, 0.7, 0.3)), dice.integer(2, 6), 0.32)
+    along_walls(
+        scene,
+        (
+            (furniture.fridge, 3.0, 0.4),
+            (furniture.cabinet, 1.5, 0.5),
+            (furniture.shelf, 1.0, 0.4),
+            (furniture.bin_, 1.0, 0.2),
+            (furniture.chair, 0.7, 0.3),
+        ),
+        dice.integer(2, 6),
+        0.32,
+    )
     return finish(scene, 0.4)
 
 
@@ -185,7 +220,12 @@ def bathroom(dice: Dice) -> Scene:
         frame = wall_frame(scene, 2, 0.0, 0.42)
         furniture.bathtub(scene, frame)
         scene.taken.append((frame.x, frame.z, 0.7))
-    for piece, radius, off in ((furniture.toilet, 0.3, 0.32), (furniture.basin, 0.4, 0.26), (furniture.cabinet, 0.35, 0.25), (furniture.bin_, 0.15, 0.2)):
+    for piece, radius, off in (
+        (furniture.toilet, 0.3, 0.32),
+        (furniture.basin, 0.4, 0.26),
+        (furniture.cabinet, 0.35, 0.25),
+        (furniture.bin_, 0.15, 0.2),
+    ):
         for _ in range(6):
             frame = wall_frame(scene, dice.integer(0, 3), dice.uniform(-0.7, 0.7), off)
             if scene.take(frame.x, frame.z, radius, 1.0):
@@ -205,16 +245,43 @@ def corridor(dice: Dice) -> Scene:
         for side in (0, 1):
             if dice.chance(0.7):
                 frame = wall_frame(scene, side, 2 * z / long, 0.005)
-                dice.weighted(((fixtures.door, 5.0), (fixtures.picture, 1.0), (fixtures.notices, 1.0), (fixtures.radiator, 0.5), (fixtures.pipe, 0.3)))(scene, frame)
+                dice.weighted(
+                    (
+                        (fixtures.door, 5.0),
+                        (fixtures.picture, 1.0),
+                        (fixtures.notices, 1.0),
+                        (fixtures.radiator, 0.5),
+                        (fixtures.pipe, 0.3),
+                    )
+                )(scene, frame)
         z += gap
     for side in (2, 3):
         frame = wall_frame(scene, side, 0.0, 0.005)
-        fixtures.door(scene, frame) if dice.chance(0.6) else fixtures.window(scene, frame, dice.log_uniform(0.5, 3.0))
+        fixtures.door(scene, frame) if dice.chance(0.6) else fixtures.window(
+            scene, frame, dice.log_uniform(0.5, 3.0)
+        )
         scene.focus += [(0.0, 1.2, frame.z)] * 2
     if dice.chance(0.5):
-        along_walls(scene, ((furniture.cabinet, 1.0, 0.4), (furniture.chair, 1.0, 0.3), (furniture.plant, 0.7, 0.3), (furniture.bin_, 1.0, 0.2), (furniture.shelf, 0.5, 0.4)), dice.integer(1, 5), 0.28)
+        along_walls(
+            scene,
+            (
+                (furniture.cabinet, 1.0, 0.4),
+                (furniture.chair, 1.0, 0.3),
+                (furniture.plant, 0.7, 0.3),
+                (furniture.bin_, 1.0, 0.2),
+                (furniture.shelf, 0.5, 0.4),
+            ),
+            dice.integer(1, 5),
+            0.28,
+        )
     if dice.chance(0.35):
-        fixtures.partition(scene, Frame(0, 0, dice.uniform(-0.3, 0.3) * long, 0), wide / 2, dice.normal(0, 0.1), scene.faces[0])
+        fixtures.partition(
+            scene,
+            Frame(0, 0, dice.uniform(-0.3, 0.3) * long, 0),
+            wide / 2,
+            dice.normal(0, 0.1),
+            scene.faces[0],
+        )
     return finish(scene, 0.3)
 
 
@@ -229,11 +296,22 @@ def hall(dice: Dice) -> Scene:
             for x in rows:
                 fixtures.pillar(scene, x, z, look)
             z += gap
-    pieces: tuple[tuple[Piece, float], ...] = ((furniture.sofa, 2.0), (furniture.table, 1.5), (furniture.chair, 2.0), (furniture.plant, 1.5), (furniture.cabinet, 1.0), (person, 2.0), (furniture.bin_, 0.5), (furniture.desk, 0.5))
+    pieces: tuple[tuple[Piece, float], ...] = (
+        (furniture.sofa, 2.0),
+        (furniture.table, 1.5),
+        (furniture.chair, 2.0),
+        (furniture.plant, 1.5),
+        (furniture.cabinet, 1.0),
+        (person, 2.0),
+        (furniture.bin_, 0.5),
+        (furniture.desk, 0.5),
+    )
     for _ in range(dice.integer(6, 22)):
         x, z = dice.uniform(x0, x1) * 0.9, dice.uniform(z0, z1) * 0.9
         if scene.take(x, z, 0.7):
-            dice.weighted(pieces)(scene, Frame(x, 0, z, dice.integer(0, 3) * math.pi / 2 + dice.normal(0, 0.15)))
+            dice.weighted(pieces)(
+                scene, Frame(x, 0, z, dice.integer(0, 3) * math.pi / 2 + dice.normal(0, 0.15))
+            )
     return finish(scene, 0.6)
 
 
@@ -311,7 +389,17 @@ def stairwell(dice: Dice) -> Scene:
 
 def storage(dice: Dice) -> Scene:
     scene = shell(dice, *_size(dice, 1.8, 6.0))
-    along_walls(scene, ((furniture.shelf, 3.0, 0.5), (furniture.cabinet, 1.0, 0.5), (lambda s, f: boxes(s, f, dice.integer(1, 4)), 4.0, 0.5), (furniture.table, 0.5, 0.6)), dice.integer(5, 14), 0.3)
+    along_walls(
+        scene,
+        (
+            (furniture.shelf, 3.0, 0.5),
+            (furniture.cabinet, 1.0, 0.5),
+            (lambda s, f: boxes(s, f, dice.integer(1, 4)), 4.0, 0.5),
+            (furniture.table, 0.5, 0.6),
+        ),
+        dice.integer(5, 14),
+        0.3,
+    )
     return finish(scene, 1.5)
 
 
@@ -329,7 +417,9 @@ def library(dice: Dice) -> Scene:
     for _ in range(dice.integer(1, 4)):
         x, z = dice.normal(0, 1.0), dice.normal(0, 1.0)
         if scene.take(x, z, 0.8):
-            (furniture.table if dice.chance(0.6) else furniture.sofa)(scene, Frame(x, 0, z, dice.uniform(-3, 3)))
+            (furniture.table if dice.chance(0.6) else furniture.sofa)(
+                scene, Frame(x, 0, z, dice.uniform(-3, 3))
+            )
     return finish(scene, 0.5)
 
 
@@ -350,7 +440,13 @@ def two_rooms(dice: Dice) -> Scene:
         scene.focus += [(opening, 1.2, z)] * 3
         if dice.chance(0.4):
             half = (z1 - z) / 2
-            fixtures.partition(scene, Frame(dice.uniform(-0.3, 0.3) * x1, 0, z + half, math.pi / 2), half, dice.uniform(-0.3, 0.3) * half, wall_material(dice))
+            fixtures.partition(
+                scene,
+                Frame(dice.uniform(-0.3, 0.3) * x1, 0, z + half, math.pi / 2),
+                half,
+                dice.uniform(-0.3, 0.3) * half,
+                wall_material(dice),
+            )
         x = x0
         while x < x1:
             if abs(x - opening) > 0.7:
@@ -374,11 +470,24 @@ def street(dice: Dice) -> Scene:
     scene = Scene(dice, (-wide / 2, wide / 2, 0.0, dice.uniform(8, 25), -long / 2, long / 2))
     sky_colour = from_hsv(dice.uniform(0.52, 0.62), dice.uniform(0.0, 0.4), 1.0)
     sky = material(dice, "plaster", sky_colour, mix(sky_colour, (1, 1, 1), 0.7), 0.02, emission=1.2)
-    ground = material(dice, dice.choice(("speckle", "tiles", "plaster", "leaves")), grey_colour(dice, 0.2, 0.7), grey_colour(dice, 0.2, 0.6), 0.4)
+    ground = material(
+        dice,
+        dice.choice(("speckle", "tiles", "plaster", "leaves")),
+        grey_colour(dice, 0.2, 0.7),
+        grey_colour(dice, 0.2, 0.6),
+        0.4,
+    )
     if dice.chance(0.35):
         green = from_hsv(dice.uniform(0.2, 0.33), dice.uniform(0.3, 0.7), dice.uniform(0.25, 0.6))
         ground = material(dice, "speckle", green, mix(green, (0.05, 0.05, 0.01), 0.6), 0.6)
-    scene.faces = [wall_material(dice), wall_material(dice), ground, sky, wall_material(dice), sky if dice.chance(0.5) else wall_material(dice)]
+    scene.faces = [
+        wall_material(dice),
+        wall_material(dice),
+        ground,
+        sky,
+        wall_material(dice),
+        sky if dice.chance(0.5) else wall_material(dice),
+    ]
     sun = dice.log_uniform(1.0, 3.0)
     scene.light(dice.uniform(-60, 60), 60, dice.uniform(-60, 60), (sun, sun * 0.93, sun * 0.8), 1.0, 0.0)
     for side in (0, 1, 2):
@@ -386,14 +495,26 @@ def street(dice: Dice) -> Scene:
         while along < 0.95:
             for row in range(dice.integer(1, 3)):
                 place = wall_frame(scene, side, along, 0.01)
-                scene.box(place, (0, 1.7 + 3 * row, 0.02), (0.6, 0.8, 0.04), fitted_window(dice), (0, 0, 0), 0)
+                scene.box(
+                    place, (0, 1.7 + 3 * row, 0.02), (0.6, 0.8, 0.04), fitted_window(dice), (0, 0, 0), 0
+                )
             along += 5.0 / wall_length(scene, side)
     for _ in range(dice.integer(6, 20)):
         x, z = dice.uniform(-0.45, 0.45) * wide, dice.uniform(-0.45, 0.45) * long
         if not scene.take(x, z, 1.0):
             continue
         frame = Frame(x, 0, z, dice.uniform(-math.pi, math.pi))
-        dice.weighted(((tree, 3.0), (person, 2.0), (car, 2.0), (furniture.table, 0.7), (quadruped, 0.4), (furniture.plant, 0.7), (furniture.bin_, 0.5)))(scene, frame)
+        dice.weighted(
+            (
+                (tree, 3.0),
+                (person, 2.0),
+                (car, 2.0),
+                (furniture.table, 0.7),
+                (quadruped, 0.4),
+                (furniture.plant, 0.7),
+                (furniture.bin_, 0.5),
+            )
+        )(scene, frame)
     return finish(scene, 0.3)
 
 
@@ -407,12 +528,24 @@ def tree(scene: Scene, frame: Frame) -> None:
     dice = scene.dice
     high, radius = dice.uniform(1.5, 3.0), dice.uniform(0.08, 0.25)
     bark = from_hsv(0.07, 0.4, dice.uniform(0.15, 0.45))
-    scene.cone(frame, (0, high / 2, 0), radius, high / 2, radius * 0.7, material(dice, "wood", bark, mix(bark, (0, 0, 0), 0.5), 1.0))
+    scene.cone(
+        frame,
+        (0, high / 2, 0),
+        radius,
+        high / 2,
+        radius * 0.7,
+        material(dice, "wood", bark, mix(bark, (0, 0, 0), 0.5), 1.0),
+    )
     green = from_hsv(dice.uniform(0.17, 0.35), dice.uniform(0.3, 0.7), dice.uniform(0.2, 0.55))
     look = material(dice, "leaves", green, mix(green, (0.01, 0.02, 0.0), 0.8), 0.8)
     for _ in range(dice.integer(4, 9)):
         r = dice.uniform(0.5, 1.3)
-        scene.ball(frame, (dice.normal(0, 0.8), high + dice.uniform(0, 1.6), dice.normal(0, 0.8)), (r, r * 0.8, r), look)
+        scene.ball(
+            frame,
+            (dice.normal(0, 0.8), high + dice.uniform(0, 1.6), dice.normal(0, 0.8)),
+            (r, r * 0.8, r),
+            look,
+        )
     scene.look_at(frame, 1.5)
 
 
@@ -430,8 +563,18 @@ def car(scene: Scene, frame: Frame) -> None:
     scene.box(frame, (0, 1.36, -0.12 * d), (w * 0.7, 0.05, d * 0.33), paint, (0, 0, 0), 0.05)
     for a in (-1, 1):
         for b in (-0.62, 0.62):
-            scene.cone(frame, (a * (w - 0.08), 0.32, b * d), 0.32, 0.11, 0.32, dark, (math.pi / 2, math.pi / 2, 0))
-            scene.cone(frame, (a * (w - 0.06), 0.32, b * d), 0.18, 0.11, 0.18, material(dice, "plaster", (0.4, 0.4, 0.4), (0.6, 0.6, 0.6)), (math.pi / 2, math.pi / 2, 0))
+            scene.cone(
+                frame, (a * (w - 0.08), 0.32, b * d), 0.32, 0.11, 0.32, dark, (math.pi / 2, math.pi / 2, 0)
+            )
+            scene.cone(
+                frame,
+                (a * (w - 0.06), 0.32, b * d),
+                0.18,
+                0.11,
+                0.18,
+                material(dice, "plaster", (0.4, 0.4, 0.4), (0.6, 0.6, 0.6)),
+                (math.pi / 2, math.pi / 2, 0),
+            )
         lamp = material(dice, "plaster", (0.7, 0.7, 0.6), (0.9, 0.9, 0.8), emission=0.5)
         scene.box(frame, (a * w * 0.7, 0.62, d), (0.13, 0.07, 0.02), lamp)
     scene.look_at(frame, 0.8)

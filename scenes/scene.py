@@ -138,7 +138,13 @@ class Scene:
         self._add(CONE, frame, place, (bottom, half_height, top), look, turn, 0.0)
 
     def limb(
-        self, frame: Frame, start: tuple[float, float, float], end: tuple[float, float, float], r0: float, r1: float, look: Material
+        self,
+        frame: Frame,
+        start: tuple[float, float, float],
+        end: tuple[float, float, float],
+        r0: float,
+        r1: float,
+        look: Material,
     ) -> None:
         """A truncated cone from start (radius r0) to end (radius r1), with a ball at its end."""
         dx, dy, dz = end[0] - start[0], end[1] - start[1], end[2] - start[2]

@@ -7,12 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .tracer import CONE, ELLIPSOID, FAR, Float32, Int16, enter, hidden, leave_room, njit
+from .compiled import compiled
+from .tracer import CONE, ELLIPSOID, FAR, Float32, Int16, enter, hidden, leave_room
 
 _MIRRORS = 0.25  # gloss above which surfaces reflect
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _surface(
     p: Float32, sid: int, x: float, y: float, z: float, grain: float
 ) -> tuple[float, float, float, float, float, float, float]:
@@ -78,8 +79,10 @@ def _surface(
     return wx / size, wy / size, wz / size, u, v, eu, ev
 
 
-@njit(cache=True, fastmath=True)
-def _texel(levels: tuple[NDArray[np.uint8], ...], m: int, u: float, v: float, footprint: float, out: Float32) -> None:
+@compiled
+def _texel(
+    levels: tuple[NDArray[np.uint8], ...], m: int, u: float, v: float, footprint: float, out: Float32
+) -> None:
     """Bilinear sample of texture ``m`` in the level whose texels are as large as the pixel's footprint (in repeats)."""
     level = 0
     size = levels[0].shape[1]
@@ -101,10 +104,8 @@ def _texel(levels: tuple[NDArray[np.uint8], ...], m: int, u: float, v: float, fo
         out[c] = (top * (1.0 - fy) + low * fy) * (1.0 / 255.0)
 
 
-@njit(cache=True, fastmath=True)
-def _between(
-    p: Float32, casters: Int16, light: Float32, low: Float32, high: Float32, out: Int16
-) -> int:
+@compiled
+def _between(p: Float32, casters: Int16, light: Float32, low: Float32, high: Float32, out: Int16) -> int:
     """Writes the casters that can come between a light and the points of a box; how many they are."""
     cx, cy, cz = 0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), 0.5 * (low[2] + high[2])
     ex, ey, ez = high[0] - cx, high[1] - cy, high[2] - cz
@@ -124,9 +125,17 @@ def _between(
     return count
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _openness(
-    cam: Float32, view: Float32, focal: float, depth: Float32, i: int, j: int, here: Float32, turn: int, compass: Float32
+    cam: Float32,
+    view: Float32,
+    focal: float,
+    depth: Float32,
+    i: int,
+    j: int,
+    here: Float32,
+    turn: int,
+    compass: Float32,
 ) -> float:
     """Ambient occlusion from what rises nearby in the picture; ``here`` is the point and its normal."""
     height, width = depth.shape
@@ -150,7 +159,7 @@ def _openness(
     return max(0.12, 1.0 - 0.26 * shut)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def soft_shadows(
     p: Float32,
     casters: Int16,
@@ -216,7 +225,11 @@ def soft_shadows(
                     turn = (bi & 1) * 2 + (bj & 1)
                     jx = 0.7 if turn == 0 else (-0.7 if turn == 3 else 0.0)
                     jz = 0.7 if turn == 1 else (-0.7 if turn == 2 else 0.0)
-                    ox, oy, oz = here[0] + here[3] * 0.012, here[1] + here[4] * 0.012, here[2] + here[5] * 0.012
+                    ox, oy, oz = (
+                        here[0] + here[3] * 0.012,
+                        here[1] + here[4] * 0.012,
+                        here[2] + here[5] * 0.012,
+                    )
                     for q in range(lights.shape[0]):
                         if counts[q] == 0:
                             continue
@@ -231,8 +244,10 @@ def soft_shadows(
     return through, openness
 
 
-@njit(cache=True, fastmath=True)
-def _glimpse(p: Float32, room: Float32, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> int:
+@compiled
+def _glimpse(
+    p: Float32, room: Float32, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+) -> int:
     """The surface that a ray of unit length direction meets first."""
     best, sid = FAR, -1
     if room.shape[0] > 0:
@@ -249,7 +264,7 @@ def _glimpse(p: Float32, room: Float32, ox: float, oy: float, oz: float, dx: flo
     return sid
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def shade(
     p: Float32,
     mats: Float32,
@@ -315,7 +330,10 @@ def shade(
             for e in range(4):
                 ei = min(rows - 1, max(0, top + (e >> 1)))
                 ej = min(columns - 1, max(0, left + (e & 1)))
-                if surface[min(height - 1, ei * step + step // 2), min(width - 1, ej * step + step // 2)] == sid:
+                if (
+                    surface[min(height - 1, ei * step + step // 2), min(width - 1, ej * step + step // 2)]
+                    == sid
+                ):
                     near_i[count], near_j[count] = ei, ej
                     count += 1
                     dim += openness[ei, ej]
@@ -354,7 +372,14 @@ def shade(
                 cosine = min(1.0, -(dx * nx + dy * ny + dz * nz) / length)
                 share = (gloss - _MIRRORS) * (0.08 + 0.9 * (1.0 - cosine) ** 3)
                 other = _glimpse(
-                    p, room, wx + 0.01 * nx, wy + 0.01 * ny, wz + 0.01 * nz, dx / length, -dy / length, dz / length
+                    p,
+                    room,
+                    wx + 0.01 * nx,
+                    wy + 0.01 * ny,
+                    wz + 0.01 * nz,
+                    dx / length,
+                    -dy / length,
+                    dz / length,
                 )
                 if other >= 0:
                     for c in range(3):
@@ -366,7 +391,7 @@ def shade(
                 image[i, j, c] = base * (lit[c] * dim + glow) + shine[c] * dim
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def smooth_edges(
     p: Float32,
     room: Float32,
@@ -428,7 +453,7 @@ def smooth_edges(
                     out[i, j, c] += 0.25 * min(image[who // width, who % width, c], 4.0)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _face_depth(room: Float32, sid: int, cam: Float32, dx: float, dy: float, dz: float) -> float:
     """Where the ray crosses the plane of a face of the room (a little less than far when it runs away from it)."""
     axis = sid // 2

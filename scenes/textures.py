@@ -147,7 +147,9 @@ def _checks(rng: np.random.Generator) -> Texture:
     count = 2 * int(rng.integers(1, 5))
     board = (np.floor(y * count) + np.floor(x * count)) % 2
     if rng.random() < 0.5:  # tartan
-        board = 0.5 * ((y * count) % 1 < rng.uniform(0.2, 0.6)) + 0.5 * ((x * count) % 1 < rng.uniform(0.2, 0.6))
+        board = 0.5 * ((y * count) % 1 < rng.uniform(0.2, 0.6)) + 0.5 * (
+            (x * count) % 1 < rng.uniform(0.2, 0.6)
+        )
     return _grey(0.8 * board + 0.2 * _noise(rng, 3))
 
 
@@ -321,5 +323,7 @@ def texture_bank() -> Bank:
     for _ in range(LEVELS):
         levels.append(np.ascontiguousarray(np.rint(level * 255).astype(np.uint8)))
         if level.shape[1] > 1:
-            level = 0.25 * (level[:, ::2, ::2] + level[:, 1::2, ::2] + level[:, ::2, 1::2] + level[:, 1::2, 1::2])
+            level = 0.25 * (
+                level[:, ::2, ::2] + level[:, 1::2, ::2] + level[:, ::2, 1::2] + level[:, 1::2, 1::2]
+            )
     return Bank(tuple(levels), kinds)

@@ -14,12 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import MdeasError
-
-try:
-    from numba import njit
-except ImportError as error:
-    raise MdeasError("drawing scenes needs numba, which is not installed; pip install 'mdeas[scenes]'") from error
+from .compiled import compiled
 
 PRIMITIVE_WIDTH = 20
 BOX, ELLIPSOID, CONE = 0, 1, 2
@@ -31,7 +26,7 @@ Float32 = NDArray[np.float32]
 Int16 = NDArray[np.int16]
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@compiled
 def _safe(value: float) -> float:
     """The value, kept away from zero so that it can divide."""
     if -1e-9 < value < 1e-9:
@@ -39,10 +34,8 @@ def _safe(value: float) -> float:
     return value
 
 
-@njit(cache=True, fastmath=True)
-def _enter_box(
-    p: Float32, k: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
-) -> float:
+@compiled
+def _enter_box(p: Float32, k: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
     dx, dy, dz = _safe(dx), _safe(dy), _safe(dz)
     hx, hy, hz = p[k, 13], p[k, 14], p[k, 15]
     ax, bx = (-hx - ox) / dx, (hx - ox) / dx
@@ -55,7 +48,7 @@ def _enter_box(
     return FAR
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _enter_ellipsoid(
     p: Float32, k: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> float:
@@ -73,7 +66,7 @@ def _enter_ellipsoid(
     return t if t > NEAR else FAR
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _enter_cone(
     p: Float32, k: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> float:
@@ -105,7 +98,7 @@ def _enter_cone(
     return best
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def enter(p: Float32, k: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
     """Where the ray enters primitive ``k``, in lengths of its direction; ``FAR`` if it does not."""
     rx, ry, rz = ox - p[k, 1], oy - p[k, 2], oz - p[k, 3]
@@ -123,7 +116,7 @@ def enter(p: Float32, k: int, ox: float, oy: float, oz: float, dx: float, dy: fl
     return _enter_cone(p, k, lx, ly, lz, ex, ey, ez)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def leave_room(
     room: Float32, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> tuple[float, int]:
@@ -140,9 +133,18 @@ def leave_room(
     return best, face
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def hidden(
-    p: Float32, casters: Int16, q: int, count: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+    p: Float32,
+    casters: Int16,
+    q: int,
+    count: int,
+    ox: float,
+    oy: float,
+    oz: float,
+    dx: float,
+    dy: float,
+    dz: float,
 ) -> bool:
     """Whether one of the first ``count`` casters of row ``q`` lies on the segment from o to o + d (a light)."""
     length2 = dx * dx + dy * dy + dz * dz
@@ -158,7 +160,7 @@ def hidden(
     return False
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def blocked(p: Float32, x: float, y: float, z: float, margin: float) -> bool:
     """Whether the point lies in a primitive's bounding box grown by the margin."""
     for k in range(p.shape[0]):
@@ -177,7 +179,7 @@ def blocked(p: Float32, x: float, y: float, z: float, margin: float) -> bool:
     return False
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _window(
     p: Float32, k: int, cam: Float32, view: Float32, focal: float, height: int, width: int
 ) -> tuple[int, int, int, int]:
@@ -220,7 +222,7 @@ def _window(
     return above, below, first, last
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def see(
     p: Float32, room: Float32, cam: Float32, view: Float32, focal: float, depth: Float32, surface: Int16
 ) -> None:
