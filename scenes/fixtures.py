@@ -313,7 +313,7 @@ def ceiling_lamps(scene: Scene, power: float) -> None:
                 )
                 scene.cone(frame, (0, y, 0), shape[0], 0.1, shape[0] * 0.5, lamp_material(dice, 1.2))
                 y -= 0.15
-            scene.light(x, y, z, colour, shape[1] * 0.7, dice.uniform(0.04, 0.25))
+            scene.light(x, y, z, colour, shape[1] * 0.7, dice.uniform(0.06, 0.4))
 
 
 def beams(scene: Scene, look: Material) -> None:

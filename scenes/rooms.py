@@ -65,7 +65,7 @@ def render(
     surface = np.empty((height, width), np.int16)
     see(primitives, room, view.position, view.axes, focal, depth, surface)
     lights = light_rows(scene, view)
-    base = dice.log_uniform(0.08, 0.5)
+    base = dice.log_uniform(0.05, 0.4)
     warm = dice.normal(0, 0.06)
     above = (base * (1 + warm), base, base * (1 - warm))
     floor = scene.faces[2] if scene.faces else (0.0,) * 17
@@ -75,11 +75,13 @@ def render(
     through, openness = soft_shadows(
         primitives, casters, room, view.position, view.axes, focal, depth, surface, lights, _SHADOW_STEP
     )
+    bank = texture_bank()
     image = np.zeros((height, width, 3), np.float32)
     shade(
         primitives,
         materials,
-        texture_bank().levels,
+        bank.texels,
+        bank.starts,
         room,
         view.position,
         view.axes,
@@ -109,7 +111,7 @@ def develop(dice: Dice, linear: Float32, middle: float | None = None) -> NDArray
     if dice.chance(0.5):  # exposed for the middle tones, or for the highlights
         gain = dice.log_uniform(0.12, 0.4) / max(middle, 1e-4)
     else:
-        gain = dice.log_uniform(0.4, 1.3) / max(bright, 1e-4)
+        gain = dice.log_uniform(0.5, 1.5) / max(bright, 1e-4)
     if dice.chance(0.1):
         gain *= dice.uniform(0.1, 0.4)
     warm, green = dice.normal(0.03, 0.12), dice.normal(0, 0.04)
@@ -122,7 +124,7 @@ def develop(dice: Dice, linear: Float32, middle: float | None = None) -> NDArray
     tones = np.linspace(0, 4, _TONES)
     curve = tones * (1 + tones * shoulder / 4) / (1 + tones * shoulder)
     curve = np.clip(curve, 0, 1) ** (1 / dice.uniform(1.9, 2.4))
-    steep = dice.uniform(0.0, 1.0)  # an s-shaped curve, as cameras have
+    steep = dice.uniform(0.2, 1.0)  # an s-shaped curve, as cameras have
     curve += steep * (curve * curve * (3 - 2 * curve) - curve)
     table = np.rint(255 * np.clip(curve, 0, 1)).astype(np.uint8)
     steps = np.minimum(light * ((_TONES - 1) / 4), _TONES - 1).astype(np.int32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compiled import compiled
+from .textures import SIDE
 from .tracer import CONE, ELLIPSOID, FAR, Float32, Int16, enter, hidden, leave_room
 
 _MIRRORS = 0.25  # gloss above which surfaces reflect
@@ -81,27 +82,35 @@ def _surface(
 
 @compiled
 def _texel(
-    levels: tuple[NDArray[np.uint8], ...], m: int, u: float, v: float, footprint: float, out: Float32
+    texels: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    m: int,
+    u: float,
+    v: float,
+    footprint: float,
+    out: Float32,
 ) -> None:
-    """Bilinear sample of texture ``m`` in the level whose texels are as large as the pixel's footprint (in repeats)."""
-    level = 0
-    size = levels[0].shape[1]
-    grain = footprint * size
-    while grain > 1.8 and level < len(levels) - 1:
+    """Bilinear sample of texture ``m`` in the level whose texels fit the pixel's footprint (in repeats)."""
+    level, size = 0, SIDE
+    grain = footprint * SIDE
+    while grain > 1.8 and level < starts.shape[0] - 1:
         grain *= 0.5
+        size //= 2
         level += 1
-    bank = levels[level]
-    size = bank.shape[1]
     x = (u - math.floor(u)) * size - 0.5
     y = (v - math.floor(v)) * size - 0.5
     x0, y0 = int(math.floor(x)), int(math.floor(y))
     fx, fy = x - x0, y - y0
-    x1, y1 = (x0 + 1) % size, (y0 + 1) % size
-    x0, y0 = x0 % size, y0 % size
-    for c in range(3):
-        top = bank[m, y0, x0, c] * (1.0 - fx) + bank[m, y0, x1, c] * fx
-        low = bank[m, y1, x0, c] * (1.0 - fx) + bank[m, y1, x1, c] * fx
-        out[c] = (top * (1.0 - fy) + low * fy) * (1.0 / 255.0)
+    # size is a power of two, so that & wraps around
+    x1, y1 = (x0 + 1) & (size - 1), (y0 + 1) & (size - 1)
+    x0, y0 = x0 & (size - 1), y0 & (size - 1)
+    start = starts[level] + m * size * size * 3
+    a, b = start + (y0 * size + x0) * 3, start + (y0 * size + x1) * 3
+    c, d = start + (y1 * size + x0) * 3, start + (y1 * size + x1) * 3
+    for n in range(3):
+        top = texels[a + n] * (1.0 - fx) + texels[b + n] * fx
+        low = texels[c + n] * (1.0 - fx) + texels[d + n] * fx
+        out[n] = (top * (1.0 - fy) + low * fy) * (1.0 / 255.0)
 
 
 @compiled
@@ -268,7 +277,8 @@ def _glimpse(
 def shade(
     p: Float32,
     mats: Float32,
-    levels: tuple[NDArray[np.uint8], ...],
+    texels: NDArray[np.uint8],
+    starts: NDArray[np.int64],
     room: Float32,
     cam: Float32,
     view: Float32,
@@ -319,7 +329,7 @@ def shade(
                     u, v = v, u
                 u, v = u * su + mats[sid, 3], v * sv + mats[sid, 4]
             spread = t / focal / math.sqrt(max(0.06, facing))
-            _texel(levels, int(mats[sid, 0]), u, v, spread * math.sqrt(abs(su * sv)), tex)
+            _texel(texels, starts, int(mats[sid, 0]), u, v, spread * math.sqrt(abs(su * sv)), tex)
             for c in range(3):
                 ambient = sky[c] * (0.5 + 0.5 * ny) + sky[3 + c] * (0.5 - 0.5 * ny)
                 lit[c] = ambient

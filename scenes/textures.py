@@ -23,7 +23,8 @@ Texture = NDArray[np.float64]
 class Bank(NamedTuple):
     """All textures and where each kind lies."""
 
-    levels: tuple[NDArray[np.uint8], ...]  # (T, S, S, 3), S halved from level to level
+    texels: NDArray[np.uint8]  # all levels one after another, each (T, S, S, 3) flattened; S is halved from level to level
+    starts: NDArray[np.int64]  # where each level starts
     kinds: dict[str, tuple[int, int]]  # first and one past the last
 
 
@@ -326,4 +327,5 @@ def texture_bank() -> Bank:
             level = 0.25 * (
                 level[:, ::2, ::2] + level[:, 1::2, ::2] + level[:, ::2, 1::2] + level[:, 1::2, 1::2]
             )
-    return Bank(tuple(levels), kinds)
+    starts = np.cumsum([0] + [one.size for one in levels[:-1]], dtype=np.int64)
+    return Bank(np.concatenate([one.ravel() for one in levels]), starts, kinds)
