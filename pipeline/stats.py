@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -139,40 +139,64 @@ def _add(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
 
 
 def sum_pixels(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> PixelSums:
-    """The exact sums over one picture, (H, W) or (H, W, C), uint8 or uint16.
+    """The exact sums over one picture, (H, W) or (H, W, C), uint8 or uint16."""
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected uint8 or uint16, got {picture.dtype}")
+    channels = 1 if picture.ndim == 2 else picture.shape[2]
+    return sum_pictures([picture], channels, 255 if picture.dtype == np.uint8 else 65535)
+
+
+def sum_pictures(pictures: Iterable[NDArray[Any]], channels: int, levels: int) -> PixelSums:
+    """The exact sums over ``pictures``, (H, W) or (H, W, C), uint8 or uint16 as ``levels`` says.
 
     8 bit: the histogram holds everything, and ``cv2.calcHist`` is 2.5 times ``np.bincount``. 16 bit: sums in
-    float64, exact in strips of this size.
+    float64, which are exact in strips of ``STRIP_PIXELS``.
+
+    Raises:
+        ValueError: If a picture is of another form.
     """
-    if picture.dtype not in (np.uint8, np.uint16) or picture.ndim not in (2, 3) or not picture.size:
-        raise ValueError(f"expected uint8 or uint16 (H, W[, C]), got {picture.dtype} {picture.shape}")
-    channels = 1 if picture.ndim == 2 else picture.shape[2]
-    levels = 255 if picture.dtype == np.uint8 else 65535
-    rows = max(1, STRIP_PIXELS // picture.shape[1])
-    sums = PixelSums.empty(channels, levels)
-    for top in range(0, picture.shape[0], rows):
-        strip: NDArray[Any] = np.ascontiguousarray(picture[top : top + rows])
-        sums = sums.merge(_sum_8bit(strip) if levels == 255 else _sum_16bit(strip))
-    return dataclasses.replace(sums, pictures=1)
+    dtype = np.uint8 if levels == 255 else np.uint16
+    histogram = np.zeros((channels, BINS), np.int64)
+    sums, number = PixelSums.empty(channels, levels), 0
+    for picture in pictures:
+        form = picture.reshape(*picture.shape[:2], -1)
+        if picture.dtype != dtype or form.shape[2] != channels or not picture.size:
+            raise ValueError(
+                f"expected {dtype.__name__} of {channels} channels, got {picture.shape} {picture.dtype}"
+            )
+        rows = max(1, STRIP_PIXELS // form.shape[1])
+        for top in range(0, form.shape[0], rows):
+            strip = np.ascontiguousarray(form[top : top + rows])
+            if levels == 255:
+                histogram += _histogram(strip)
+            else:
+                sums = sums.merge(_sum_16bit(strip))
+        number += 1
+    sums = _sum_histogram(histogram) if levels == 255 else sums
+    return dataclasses.replace(sums, pictures=number)
 
 
 def _histogram(strip: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Counts of the 256 values, (C, 256)."""
-    channels = 1 if strip.ndim == 2 else strip.shape[2]
-    counts = [cv2.calcHist([strip], [c], None, [BINS], [0, BINS]).ravel() for c in range(channels)]
-    return np.stack(counts).astype(np.int64)
+    """Counts of the 256 values in (H, W, C), as (C, 256)."""
+    channels = range(strip.shape[2])
+    counts = [cv2.calcHist([strip], [channel], None, [BINS], [0, BINS]).ravel() for channel in channels]
+    return np.asarray(counts, np.int64)
 
 
-def _sum_8bit(strip: NDArray[np.uint8]) -> PixelSums:
-    histogram = _histogram(strip)
-    values = np.arange(BINS, dtype=np.int64)
+def _sum_histogram(histogram: NDArray[np.int64]) -> PixelSums:
+    """What the histogram (C, 256) of 8-bit pictures says of them, which is everything."""
+    if not histogram.any():
+        return PixelSums.empty(len(histogram), 255)
+    # Python integers: squares over a large set pass 2^63.
+    rows = histogram.astype(object)
+    values = np.arange(BINS).astype(object)
     present = [np.flatnonzero(row) for row in histogram]
     return PixelSums(
         levels=255,
         pictures=0,
-        count=strip.shape[0] * strip.shape[1],
-        total=tuple((histogram @ values).tolist()),
-        squares=tuple((histogram @ (values * values)).tolist()),
+        count=int(histogram[0].sum()),
+        total=tuple((rows @ values).tolist()),
+        squares=tuple((rows @ (values * values)).tolist()),
         low=tuple(int(row[0]) for row in present),
         high=tuple(int(row[-1]) for row in present),
         histogram=tuple(tuple(row) for row in histogram.tolist()),
@@ -180,19 +204,16 @@ def _sum_8bit(strip: NDArray[np.uint8]) -> PixelSums:
 
 
 def _sum_16bit(strip: NDArray[np.uint16]) -> PixelSums:
-    planes = (
-        [strip] if strip.ndim == 2 else [np.ascontiguousarray(plane) for plane in np.moveaxis(strip, 2, 0)]
-    )
     # The high byte is the bin.
-    histogram = np.concatenate([_histogram((plane >> 8).astype(np.uint8)) for plane in planes])
+    histogram = _histogram((strip >> 8).astype(np.uint8))
     # cv2.norm(NORM_L2SQR) would be ten times as fast, but it squares a rounded root here and there.
-    values = [plane.ravel().astype(np.float64) for plane in planes]
+    planes = [plane.ravel() for plane in np.moveaxis(strip.astype(np.float64), 2, 0)]
     return PixelSums(
         levels=65535,
         pictures=0,
         count=strip.shape[0] * strip.shape[1],
-        total=tuple(int(plane.sum()) for plane in values),
-        squares=tuple(int(plane @ plane) for plane in values),
+        total=tuple(int(plane.sum()) for plane in planes),
+        squares=tuple(int(plane @ plane) for plane in planes),
         low=tuple(int(plane.min()) for plane in planes),
         high=tuple(int(plane.max()) for plane in planes),
         histogram=tuple(tuple(row) for row in histogram.tolist()),
@@ -283,12 +304,17 @@ def sum_archive(task: _Task) -> tuple[str, PixelSums]:
         MdeasError: Naming archive and entry, if a picture is damaged.
     """
     how = KINDS[task.kind]
-    sums = PixelSums.empty(how.channels, how.levels)
-    with closing(ShardReader(task.path)) as reader:
+    name = ""
+
+    def pictures(reader: ShardReader) -> Iterator[NDArray[Any]]:
+        nonlocal name
         for name in reader.names:
-            data = reader.read(name)
-            try:
-                sums = sums.merge(sum_pixels(how.decode(data)))
-            except (MdeasError, ValueError) as error:
-                raise MdeasError(f"damaged picture: {task.path} ({name}); run `mdeas verify`") from error
-    return task.kind, sums
+            yield how.decode(reader.read(name))
+
+    with closing(ShardReader(task.path)) as reader:
+        try:
+            return task.kind, sum_pictures(pictures(reader), how.channels, how.levels)
+        except (MdeasError, ValueError) as error:
+            if str(task.path) in str(error):  # a damaged archive says so itself
+                raise
+            raise MdeasError(f"damaged picture: {task.path} ({name}); run `mdeas verify`") from error
