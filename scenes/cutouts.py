@@ -15,7 +15,7 @@ from .figures import animal, bird, person
 from .places import car, tree
 from .rooms import develop, render
 from .scene import Frame, Scene
-from .tracer import Float32
+from .tracer import FAR, Float32, see
 
 _MIN_SIDE_PX = 8
 _SAMPLES = 3  # along each axis
@@ -122,13 +122,13 @@ def draw_cutout(seed: int, index: int, longest_side: int, kind: str | None = Non
     )
     view = aim(position, 0.0, -elevation, dice.normal(0, 0.03), 1.0)
     primitives, materials, _ = scene.arrays()
-    scene.faces = [materials_row_of_nothing()] * 6
+    scene.faces = [_grey_floor()] * 6
     materials = np.concatenate([np.zeros((6, materials.shape[1]), np.float32), materials])
     arrays = (primitives, materials, np.empty(0, np.float32))
     return _fit(scene, arrays, view, longest_side)
 
 
-def materials_row_of_nothing() -> tuple[float, ...]:
+def _grey_floor() -> tuple[float, ...]:
     """A grey floor's material, for the light that it would throw back."""
     return (0.0,) * 9 + (0.3,) * 6 + (0.0,) * 2
 
@@ -137,8 +137,6 @@ def _fit(
     scene: Scene, arrays: tuple[Float32, Float32, Float32], view: View, longest_side: int
 ) -> NDArray[np.uint8]:
     """Finds the object's frame with a small picture, then draws it at the size wanted and crops."""
-    from .tracer import see
-
     probe = 96
     depth = np.empty((probe, probe), np.float32)
     surface = np.empty((probe, probe), np.int16)
@@ -147,12 +145,13 @@ def _fit(
     extent = max(np.ptp(rows), np.ptp(columns)) + 1 if rows.size else probe
     side = min(2048, math.ceil(longest_side * probe / extent))
     fine = side * _SAMPLES
-    linear, depth = render(scene, arrays, view, fine, fine)
-    cover = (depth < 1e8).astype(np.float32)
-    cells = (side, _SAMPLES, side, _SAMPLES)
-    share = cover.reshape(cells).mean((1, 3))
-    seen = np.maximum(share, 1e-6)[:, :, None]
-    colour = (linear * cover[:, :, None]).reshape(*cells, 3).mean((1, 3)) / seen
+    linear, depth = render(scene, arrays, view, fine, fine, smooth=False)
+    cover = (depth < FAR / 2).astype(np.float32)[:, :, None]
+    linear *= cover
+    places = [slice(first, None, _SAMPLES) for first in range(_SAMPLES)]
+    share = sum(cover[y, x] for y in places for x in places) / _SAMPLES**2
+    colour = sum(linear[y, x] for y in places for x in places) / (_SAMPLES**2 * np.maximum(share, 1e-6))
+    share = share[:, :, 0]
     rows, columns = np.nonzero(share > 0)
     box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     colour, share = np.asarray(colour[box], np.float32), share[box]

@@ -55,7 +55,13 @@ def light_rows(scene: Scene, view: View) -> Float32:
 
 
 def render(
-    scene: Scene, arrays: tuple[Float32, Float32, Float32], view: View, height: int, width: int
+    scene: Scene,
+    arrays: tuple[Float32, Float32, Float32],
+    view: View,
+    height: int,
+    width: int,
+    *,
+    smooth: bool = True,
 ) -> tuple[Float32, Float32]:
     """Linear light (H, W, 3) and z-depth (H, W) of a scene seen through a view."""
     dice = scene.dice
@@ -95,9 +101,11 @@ def render(
         _SHADOW_STEP,
         image,
     )
-    smooth = np.empty_like(image)
-    smooth_edges(primitives, room, view.position, view.axes, focal, surface, image, smooth)
-    return smooth, depth
+    if not smooth:
+        return image, depth
+    blended = np.empty_like(image)
+    smooth_edges(primitives, room, view.position, view.axes, focal, surface, image, blended)
+    return blended, depth
 
 
 def develop(dice: Dice, linear: Float32, middle: float | None = None) -> NDArray[np.uint8]:

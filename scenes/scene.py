@@ -146,13 +146,14 @@ class Scene:
         r1: float,
         look: Material,
     ) -> None:
-        """A truncated cone from start (radius r0) to end (radius r1), with a ball at its end."""
+        """A truncated cone from start (radius r0) to end (radius r1), with a ball at either end."""
         dx, dy, dz = end[0] - start[0], end[1] - start[1], end[2] - start[2]
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         yaw = math.atan2(dx, dz)
         pitch = math.acos(max(-1.0, min(1.0, dy / max(length, 1e-6))))
         middle = (0.5 * (start[0] + end[0]), 0.5 * (start[1] + end[1]), 0.5 * (start[2] + end[2]))
         self.cone(frame, middle, r0, 0.5 * length, r1, look, (yaw, pitch, 0.0))
+        self.ball(frame, start, (r0, r0, r0), look)
         self.ball(frame, end, (r1, r1, r1), look)
 
     def light(self, x: float, y: float, z: float, colour: Colour, extent: float, falloff: float) -> None:

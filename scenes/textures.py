@@ -23,7 +23,9 @@ Texture = NDArray[np.float64]
 class Bank(NamedTuple):
     """All textures and where each kind lies."""
 
-    texels: NDArray[np.uint8]  # all levels one after another, each (T, S, S, 3) flattened; S is halved from level to level
+    texels: NDArray[
+        np.uint8
+    ]  # all levels one after another, each (T, S, S, 3) flattened; S is halved from level to level
     starts: NDArray[np.int64]  # where each level starts
     kinds: dict[str, tuple[int, int]]  # first and one past the last
 
