@@ -1,0 +1,597 @@
+"""``mdeas clean``: ``data/raw/{fg,bg}`` to ``data/{fg,bg}``, a verdict and a reason for every file.
+
+Files are named by the sha256 of their bytes together with the options, so a rerun does only what is new.
+Unfinished work lives in ``.clean`` inside the output folder: ``records.jsonl`` (a line a finished file),
+``pictures`` (cleaned, not yet or no longer under a final name) and ``outputs.json`` (which final names are
+ours). A picture is moved to its final name only when it is known which of its near-duplicates is the best.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import fnmatch
+import hashlib
+import io
+import json
+import stat
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from .. import MdeasError
+from .assets import Kind, looks_like_picture
+from .backdrop import BackdropLimits
+from .cleaning import CleanRecord, CleanTask, examine
+from .cutout import check_cutout
+from .decode import MAX_BYTES
+from .duplicates import Candidate, find_clusters, find_duplicates
+from .isolate import Lost, run_isolated
+from .ledger import ASSETS_NAME, LedgerEntry, read_assets
+from .lock import locked
+from .manifest import printable, read_json, write_bytes, write_json
+from .matte import CutoutLimits
+from .options import RAW_DIR, CleanConfig
+from .progress import Progress
+from .review import write_review
+
+CSV_NAME = "clean.csv"
+REVIEW_NAME = "review.html"
+REVIEW_DIR = "review"
+STATE_DIR = ".clean"
+COLUMNS = (
+    "kind",
+    "file",
+    "verdict",
+    "reason",
+    "done",
+    "output",
+    "cluster",
+    "duplicate_of",
+    "hash",
+    "sha256",
+    "format",
+    "width",
+    "height",
+    "review",
+)
+# Raised when the rules change, so that pictures judged by older ones are judged again.
+RULES = 1
+KINDS: tuple[Kind, ...] = ("fg", "bg")
+# File systems allow names of 255 bytes; what is longer is cut and told apart by its content.
+MAX_STEM_BYTES = 200
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class CleanReport:
+    """What became of the files; ``reasons`` counts the rejected ones by the first words of their reason."""
+
+    out: str
+    files: int
+    kept: int
+    fixed: int
+    rejected: int
+    duplicates: int
+    ignored: int
+    examined: int
+    fg: int
+    bg: int
+    seconds: float
+    csv: str
+    review: str
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """The text for stdout."""
+        lines = [
+            f"{self.files:,} files: {self.kept:,} kept, {self.fixed:,} fixed, {self.rejected:,} rejected "
+            f"({self.duplicates:,} of them near-duplicates), {self.ignored:,} ignored",
+            *(f"  {count:6,}  {reason}" for reason, count in self.reasons.items()),
+            f"{self.examined:,} new or changed were decoded, in {self.seconds:.1f} s",
+            f"{self.fg:,} cut-outs and {self.bg:,} backgrounds in {self.out}",
+            f"why: {self.csv}; by eye: {self.review}",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file as it was found: its content's hash, or why it was not even read."""
+
+    kind: Kind
+    name: str
+    path: Path
+    sha256: str = ""
+    size: int = 0  # bytes
+    reason: str = ""
+    is_ignored: bool = False
+
+
+def clean(config: CleanConfig) -> CleanReport:
+    """Decode, judge, mend and de-duplicate all pictures of the raw folders into the output folder.
+
+    One bad file never stops the run, not even one that crashes a decoder: it is a row with a reason.
+
+    Raises:
+        MdeasError: If there is nothing to clean, nothing is left, folders overlap or hold pictures of the
+            user, or
+            ``--cutout`` misses what it needs.
+    """
+    started = time.monotonic()
+    folders = _folders(config)
+    if config.cutout == "rembg":
+        check_cutout()
+    state = config.out / STATE_DIR
+    for folder in (state / "pictures", config.out / REVIEW_DIR):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(state):
+        files = [file for kind, folder in folders.items() for file in _list_raw(kind, folder)]
+        if not any(not file.is_ignored for file in files):
+            where = " and ".join(str(folder) for folder in folders.values())
+            raise MdeasError(f"no pictures to clean; {where}; put some there or run `mdeas crawl`")
+        outputs = _read_outputs(config.out, folders)
+        words = _read_words(config.out)
+        tasks = _plan(config, files, words)
+        records, examined = _examine(config, tasks, outputs)
+        rows, wanted = _judge(config, files, words, tasks, records)
+        _place(config.out, folders, outputs, wanted)
+        _carry_ledger(config.out, folders, rows, wanted, records)
+        rows = _with_other_kinds(config.out, rows, folders)
+        _write_csv(config.out / CSV_NAME, rows)
+        write_review(config.out / REVIEW_NAME, rows)
+        _prune(config.out, records, rows)
+    report = _report(config, rows, folders, examined, time.monotonic() - started)
+    if not report.kept and not report.fixed:
+        raise MdeasError(f"none of {report.files:,} files can be used; {report.csv} says why; add others")
+    return report
+
+
+# ---------------------------------------------------------------- what there is
+
+
+def _folders(config: CleanConfig) -> dict[Kind, Path]:
+    """The raw folder of each kind that there is."""
+    folders: dict[Kind, Path] = {}
+    for kind, given in (("fg", config.fg), ("bg", config.bg)):
+        folder = given or RAW_DIR / kind
+        if not folder.is_dir():
+            if given is not None:
+                raise MdeasError(f"no such folder; {given}; give another with --{kind}")
+            continue
+        if any(folder.resolve() == (config.out / other).resolve() for other in KINDS):
+            raise MdeasError(
+                f"the folder of raw pictures is also where cleaned ones go; {folder}; "
+                "choose another --out, or move the pictures to data/raw"
+            )
+        folders[cast(Kind, kind)] = folder
+    if not folders:
+        raise MdeasError(
+            f"nothing to clean; {RAW_DIR}/fg, {RAW_DIR}/bg; run `mdeas crawl`, or give folders by --fg, --bg"
+        )
+    return folders
+
+
+def _list_raw(kind: Kind, folder: Path) -> list[RawFile]:
+    """Every entry of the folder, by name, with the hash of what is worth reading."""
+    return [_raw_file(kind, path) for path in sorted(folder.iterdir(), key=lambda path: path.name)]
+
+
+def _raw_file(kind: Kind, path: Path) -> RawFile:
+    file = RawFile(kind, path.name, path)
+    if path.name.startswith("."):
+        return dataclasses.replace(file, reason="a hidden file", is_ignored=True)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return dataclasses.replace(file, reason="a folder: what is in it is not read", is_ignored=True)
+        if not stat.S_ISREG(status.st_mode):
+            return dataclasses.replace(file, reason="not a regular file")
+        if not looks_like_picture(path):
+            return dataclasses.replace(file, reason="not a picture by name or content", is_ignored=True)
+        if status.st_size > MAX_BYTES:
+            return dataclasses.replace(file, reason=f"the file has more than {MAX_BYTES >> 20} MiB")
+        with path.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        return dataclasses.replace(file, sha256=sha256, size=status.st_size)
+    except OSError as error:
+        reason = (
+            "a link to nowhere"
+            if path.is_symlink() and not path.exists()
+            else f"cannot be read ({error.strerror})"
+        )
+        return dataclasses.replace(file, reason=reason)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The user's lists: patterns of names, of which some may be for one kind (``fg/name``)."""
+
+    keep: tuple[str, ...]
+    drop: tuple[str, ...]
+
+    def keeps(self, file: RawFile) -> bool:
+        """Whether the user wants the file."""
+        return _listed(self.keep, file)
+
+    def drops(self, file: RawFile) -> bool:
+        """Whether the user does not."""
+        return _listed(self.drop, file)
+
+
+def _listed(words: Sequence[str], file: RawFile) -> bool:
+    names = (printable(file.name), f"{file.kind}/{printable(file.name)}")
+    return any(word in names or any(fnmatch.fnmatchcase(name, word) for name in names) for word in words)
+
+
+def _read_words(out: Path) -> Words:
+    lists = []
+    for name in ("keep.txt", "drop.txt"):
+        try:
+            text = (out / name).read_text(encoding="utf-8-sig", errors="replace")
+        except FileNotFoundError:
+            text = ""
+        lines = (line.strip() for line in text.splitlines())
+        lists.append(tuple(line for line in lines if line and not line.startswith("#")))
+    both = sorted(set(lists[0]) & set(lists[1]))
+    if both:
+        raise MdeasError(f"{both[0]} is in keep.txt and in drop.txt; {out}; take it out of one of them")
+    return Words(*lists)
+
+
+def _read_outputs(out: Path, folders: Iterable[Kind]) -> dict[str, str]:
+    """Final names of earlier runs (``fg/x.png``) with the ids of what lies there.
+
+    Raises:
+        MdeasError: If the output folders hold pictures of the user, which would be mixed with ours.
+    """
+    path = out / STATE_DIR / "outputs.json"
+    outputs: dict[str, str] = read_json(path) if path.exists() else {}
+    for kind in folders:
+        folder = out / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = sorted(
+            file.name
+            for file in folder.iterdir()
+            if f"{kind}/{file.name}" not in outputs and file.is_file() and looks_like_picture(file)
+        )
+        if foreign:
+            raise MdeasError(
+                f"{len(foreign)} pictures not made by mdeas clean, first {printable(foreign[0])}; {folder}; "
+                f"move them to {RAW_DIR / kind}, or choose another --out"
+            )
+    return outputs
+
+
+# ---------------------------------------------------------------- examining what is new
+
+
+def _plan(config: CleanConfig, files: Sequence[RawFile], words: Words) -> dict[RawFile, CleanTask]:
+    """What is asked of every file that is to be decoded."""
+    cutouts = CutoutLimits(config.fg_min_side, config.fg_max_side, config.fg_min_coverage)
+    backdrops = BackdropLimits(config.bg_min_side, config.bg_max_aspect, config.bg_size)
+    tasks: dict[RawFile, CleanTask] = {}
+    for file in files:
+        if not file.sha256 or words.drops(file):
+            continue
+        limits = cutouts if file.kind == "fg" else backdrops
+        forced = words.keeps(file)
+        cutout = config.cutout if file.kind == "fg" else "none"
+        options = json.dumps([RULES, dataclasses.asdict(limits), forced, cutout])
+        key = hashlib.sha256(options.encode()).hexdigest()[:8]
+        tasks[file] = CleanTask(
+            f"{file.kind}-{file.sha256}-{key}",
+            file.kind,
+            file.path,
+            file.sha256,
+            forced,
+            cutout,
+            limits,
+            config.out / STATE_DIR / "pictures",
+            config.out / REVIEW_DIR,
+        )
+    return tasks
+
+
+def _examine(
+    config: CleanConfig, tasks: dict[RawFile, CleanTask], outputs: dict[str, str]
+) -> tuple[dict[str, CleanRecord], int]:
+    """The record of every task by id, and how many were made in this run."""
+    journal = config.out / STATE_DIR / "records.jsonl"
+    records = _read_records(journal)
+    lies_at = {id_: config.out / name for name, id_ in outputs.items()}
+    todo: dict[str, CleanTask] = {}
+    for task in tasks.values():
+        record = records.get(task.id)
+        staged = task.folder / f"{task.id}.png"
+        if record is None or (
+            record.verdict != "rejected" and not staged.exists() and not lies_at.get(task.id, staged).exists()
+        ):
+            todo[task.id] = task
+    with (
+        Progress(len(tasks), "clean", "pictures", done=len(tasks) - len(todo)) as progress,
+        journal.open("a", encoding="utf-8") as lines,
+    ):
+        for result in run_isolated(examine, list(todo.values()), config.jobs):
+            if isinstance(result, Lost):
+                # Not written down: a crash may have been for want of memory, and is tried again.
+                records[result.task.id] = CleanRecord(result.task.id, "rejected", result.reason, "")
+            else:
+                records[result.id] = result
+                if result.is_settled:
+                    lines.write("\n" + json.dumps(dataclasses.asdict(result)))
+                    lines.flush()
+            progress.update()
+    return records, len(todo)
+
+
+def _read_records(journal: Path) -> dict[str, CleanRecord]:
+    """What earlier runs have found out; a line torn by a kill is none."""
+    records: dict[str, CleanRecord] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in journal.read_bytes().split(b"\n"):
+            with contextlib.suppress(ValueError, TypeError):
+                values = json.loads(line)
+                record = CleanRecord(**{**values, "hashes": tuple(values["hashes"])})
+                records[record.id] = record
+    return records
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+def _judge(
+    config: CleanConfig,
+    files: Sequence[RawFile],
+    words: Words,
+    tasks: dict[RawFile, CleanTask],
+    records: dict[str, CleanRecord],
+) -> tuple[list[Row], dict[str, str]]:
+    """A row a file, and the id that belongs under each final name."""
+    usable: dict[Kind, list[RawFile]] = {kind: [] for kind in KINDS}
+    for file, its in tasks.items():
+        if records[its.id].verdict != "rejected":
+            usable[file.kind].append(file)
+    twins: dict[RawFile, RawFile] = {}
+    clusters: dict[RawFile, str] = {}
+    for kind, some in usable.items():
+        candidates = [_candidate(file, tasks[file], records[tasks[file].id]) for file in some]
+        better = find_duplicates(candidates, config.duplicate_bits)
+        for file, other, cluster in zip(some, better, find_clusters(candidates, better), strict=True):
+            clusters[file] = f"{kind}-{cluster}"
+            if other is not None:
+                twins[file] = some[other]
+    names = _output_names(files)
+    rows: list[Row] = []
+    wanted: dict[str, str] = {}
+    for file in files:
+        task = tasks.get(file)
+        if task is None:
+            rows.append(_row_unread(file, dropped=bool(file.sha256)))
+            continue
+        record = records[task.id]
+        row = _row(config.out, file, record) | {"cluster": clusters.get(file, "")}
+        if file in twins:
+            best = twins[file]
+            same = "the same bytes as" if best.sha256 == file.sha256 else "a near-duplicate of"
+            row |= {
+                "verdict": "rejected",
+                "reason": f"{same} {best.name}",
+                "done": "",
+                "duplicate_of": best.name,
+            }
+        elif record.verdict != "rejected":
+            row["output"] = f"{file.kind}/{names[file]}"
+            wanted[row["output"]] = task.id
+        rows.append(row)
+    return rows, wanted
+
+
+def _candidate(file: RawFile, task: CleanTask, record: CleanRecord) -> Candidate:
+    plain, mirrored = record.hashes
+    return Candidate(
+        file.name,
+        file.sha256,
+        (int(plain, 16), int(mirrored, 16)),
+        bytes.fromhex(record.colours),
+        record.worth,
+        record.reason.count(";") + 1 if record.verdict == "fixed" else 0,
+        file.size,
+        task.forced,
+    )
+
+
+def _row(out: Path, file: RawFile, record: CleanRecord) -> Row:
+    review = f"{REVIEW_DIR}/{record.id}.jpg"
+    values = {
+        "kind": file.kind,
+        "file": file.name,
+        "verdict": record.verdict,
+        "reason": record.reason,
+        "done": record.done,
+        "hash": record.hashes[0],
+        "sha256": file.sha256,
+        "format": record.format,
+        "width": str(record.width or ""),
+        "height": str(record.height or ""),
+        "review": review if (out / review).exists() else "",
+    }
+    return dict.fromkeys(COLUMNS, "") | values
+
+
+def _row_unread(file: RawFile, dropped: bool) -> Row:
+    verdict, reason = ("ignored" if file.is_ignored else "rejected"), file.reason
+    if dropped:
+        reason = "listed in drop.txt"
+    values = {
+        "kind": file.kind,
+        "file": file.name,
+        "verdict": verdict,
+        "reason": reason,
+        "sha256": file.sha256,
+    }
+    return dict.fromkeys(COLUMNS, "") | values
+
+
+def _output_names(files: Sequence[RawFile]) -> dict[RawFile, str]:
+    """``stem.png`` for every file; where several would get the same, each takes a part of its hash."""
+    stems = {file: _stem(file) for file in files}
+    counts = Counter((file.kind, stem.casefold()) for file, stem in stems.items() if file.sha256)
+    return {
+        file: f"{stem}.png" if counts[file.kind, stem.casefold()] < 2 else f"{stem}-{_mark(file)}.png"
+        for file, stem in stems.items()
+    }
+
+
+def _mark(file: RawFile) -> str:
+    """Eight characters of the content and of the name, which two equal copies still differ in."""
+    return hashlib.sha256(f"{file.sha256}/{printable(file.name)}".encode()).hexdigest()[:8]
+
+
+def _stem(file: RawFile) -> str:
+    # Bytes that are no text stay out of the names that we choose.
+    stem = Path(file.name).stem.encode("utf-8", "replace").decode().replace("?", "_")
+    if len(stem.encode()) <= MAX_STEM_BYTES:
+        return stem
+    return stem.encode()[:MAX_STEM_BYTES].decode("utf-8", "ignore") + f"-{_mark(file)}"
+
+
+# ---------------------------------------------------------------- final names
+
+
+def _place(out: Path, folders: Iterable[Kind], outputs: dict[str, str], wanted: dict[str, str]) -> None:
+    """Bring the final names in line with ``wanted``; killed at any point, the next run goes on from there.
+
+    ``outputs.json`` names a file before it is moved there and forgets it after it has been moved away, so a
+    final name that it holds is either that very picture or missing.
+    """
+    state = out / STATE_DIR
+    pictures = state / "pictures"
+    kinds = tuple(f"{kind}/" for kind in folders)
+    now = {
+        name: id_ for name, id_ in outputs.items() if not name.startswith(kinds) or wanted.get(name) == id_
+    }
+    for name, id_ in outputs.items():
+        if name not in now:
+            with contextlib.suppress(FileNotFoundError):
+                (out / name).replace(pictures / f"{id_}.png")
+    now |= wanted
+    write_json(state / "outputs.json", now)
+    lies_at: dict[str, Path] = {}
+    for name, id_ in wanted.items():
+        path = out / name
+        if not path.exists():
+            staged = pictures / f"{id_}.png"
+            if staged.exists():
+                staged.replace(path)
+            else:  # two equal files that keep.txt both wants
+                write_bytes(path, lies_at[id_].read_bytes())
+        lies_at[id_] = path
+
+
+def _carry_ledger(
+    out: Path,
+    folders: dict[Kind, Path],
+    rows: Sequence[Row],
+    wanted: dict[str, str],
+    records: dict[str, CleanRecord],
+) -> None:
+    """``assets.jsonl`` beside the cleaned pictures: what the raw ledger says, under the new names."""
+    for kind, folder in folders.items():
+        origins = {entry.file: entry for entry in read_assets(folder)}
+        lines = []
+        for row in rows:
+            if row["kind"] != kind or not row["output"]:
+                continue
+            origin = origins.get(row["file"]) or LedgerEntry(url="")
+            record = records[wanted[row["output"]]]
+            entry = dataclasses.asdict(origin) | {
+                "file": Path(row["output"]).name,
+                "sha256": record.out_sha256,
+                "bytes": record.out_bytes,
+                "width": record.out_width,
+                "height": record.out_height,
+                "raw_file": row["file"],
+                "raw_sha256": row["sha256"],
+                "cluster": row["cluster"],
+            }
+            lines.append(printable(json.dumps(entry, ensure_ascii=False)) + "\n")
+        write_bytes(out / kind / ASSETS_NAME, "".join(lines).encode())
+
+
+# ---------------------------------------------------------------- telling
+
+
+def _with_other_kinds(out: Path, rows: list[Row], folders: Iterable[Kind]) -> list[Row]:
+    """The rows with those of a kind whose raw folder was not there this time, from the earlier table."""
+    absent = {kind for kind in KINDS if kind not in folders}
+    earlier: list[Row] = []
+    if absent and (out / CSV_NAME).exists():
+        with (out / CSV_NAME).open(encoding="utf-8", newline="") as file:
+            earlier = [row for row in csv.DictReader(file) if row.get("kind") in absent]
+    complete = [
+        dict.fromkeys(COLUMNS, "") | {key: row[key] or "" for key in COLUMNS if key in row} for row in earlier
+    ]
+    return sorted(rows + complete, key=lambda row: (KINDS.index(cast(Kind, row["kind"])), row["file"]))
+
+
+def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, printable(text.getvalue()).encode())
+
+
+def _prune(out: Path, records: dict[str, CleanRecord], rows: Sequence[Row]) -> None:
+    """Forget what belongs to no file any more."""
+    shown = {Path(row["review"]).name for row in rows if row["review"]}
+    current = {name.removesuffix(".jpg") for name in shown}
+    for path in (out / REVIEW_DIR).iterdir():
+        if path.name not in shown:
+            path.unlink()
+    for path in (out / STATE_DIR / "pictures").iterdir():
+        if path.stem not in current:
+            path.unlink()
+    hashes = {row["sha256"] for row in rows if row["sha256"]}
+    lines = (
+        json.dumps(dataclasses.asdict(record))
+        for record in records.values()
+        if record.id in current or (record.verdict == "rejected" and record.id.split("-")[1] in hashes)
+    )
+    write_bytes(out / STATE_DIR / "records.jsonl", "\n".join(lines).encode())
+
+
+def _report(
+    config: CleanConfig, rows: Sequence[Row], folders: Iterable[Kind], examined: int, seconds: float
+) -> CleanReport:
+    ours = [row for row in rows if row["kind"] in set(folders)]
+    verdicts = Counter(row["verdict"] for row in ours)
+    reasons: Counter[str] = Counter()
+    for row in ours:
+        if row["verdict"] == "rejected":
+            reasons[
+                "near-duplicate" if row["duplicate_of"] else row["reason"].split(":")[0].split(" (")[0]
+            ] += 1
+    outputs = Counter(row["kind"] for row in rows if row["output"])
+    values: dict[str, Any] = {
+        verdict: verdicts[verdict] for verdict in ("kept", "fixed", "rejected", "ignored")
+    }
+    return CleanReport(
+        out=str(config.out),
+        files=len(ours),
+        duplicates=sum(1 for row in ours if row["duplicate_of"]),
+        examined=examined,
+        fg=outputs["fg"],
+        bg=outputs["bg"],
+        seconds=round(seconds, 3),
+        csv=str(config.out / CSV_NAME),
+        review=str(config.out / REVIEW_NAME),
+        reasons=dict(reasons.most_common()),
+        **values,
+    )
