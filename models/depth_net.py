@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -185,7 +184,8 @@ def save_weights(network: DepthNet, path: Path, about: dict[str, str]) -> None:
     metadata = {"network": json.dumps(asdict(network.config)), **about}
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata)
-    os.replace(temporary, path)
+    temporary.chmod(0o644)  # safetensors makes files that only their owner reads
+    temporary.replace(path)
 
 
 def load_weights(path: Path) -> tuple[DepthNet, dict[str, str]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+RAW_DIR = Path("data/raw")
 FG_DIR = Path("data/fg")
 BG_DIR = Path("data/bg")
 DATASET_DIR = Path("data/dataset")
@@ -31,6 +32,24 @@ class CrawlConfig:
     contact: str = ""
     allow_private: bool = False
     ignore_robots: bool = False
+
+
+@dataclass(frozen=True)
+class CleanConfig:
+    """``mdeas clean``: sides in pixels; a negative ``duplicate_bits`` drops only copies of the same bytes."""
+
+    fg: Path | None = None  # None: data/raw/fg and data/raw/bg, whichever there is
+    bg: Path | None = None
+    out: Path = Path("data")
+    fg_min_side: int = 32  # of the object's longer side
+    fg_max_side: int = 1024  # an object fills 0.7 of the frame at most: enough for frames of 1462
+    fg_min_coverage: float = 0.01  # solid share of the object's box
+    bg_min_side: int = 224  # of the shorter side: make-dataset's own size
+    bg_max_aspect: float = 4.0
+    bg_size: int = 512  # twice what make-dataset needs by default, and never enlarged
+    duplicate_bits: int = 8  # of 64
+    cutout: Literal["none", "rembg"] = "none"
+    jobs: int = -1
 
 
 @dataclass(frozen=True)
@@ -165,7 +184,7 @@ class DepthTrainConfig:
     batch_size: int = 32
     lr: float = 1.5e-3
     decay_share: float = 0.3  # of the steps, at the end, while the learning rate falls
-    late_share: float = 0.15  # of the steps, at the end, on larger pictures
+    late_share: float = 0.1  # of the steps, at the end, on larger pictures
     window: int = 32_768  # rendered scenes held at a time, on disk
     reuse: int = 8  # how often a scene is used, augmented anew
     threads: int = 1  # of the optimizer; augmenting and rendering are processes of their own

@@ -1,0 +1,118 @@
+"""Depth networks by name: what ``mdeas label-depth --model`` can choose from.
+
+A network of another kind is one class with :class:`DepthNetwork`'s three members and one line in ``DEPTH_MODELS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .. import MdeasError
+from .depth_net import fuse_batch_norm, load_weights, resize_for_network
+
+Kind = Literal["relative_disparity", "metric_depth"]
+Nearer = Literal["larger", "smaller"]
+
+BUNDLED_WEIGHTS = "bundled_depth.safetensors"
+
+
+@dataclass(frozen=True)
+class DepthNetworkInfo:
+    """What a label made by a network must say of it."""
+
+    name: str
+    parameters: int
+    licence: str
+    kind: Kind
+    nearer: Nearer
+    unit: str | None
+    weights_sha256: str | None
+    source: str
+
+
+class DepthNetwork(Protocol):
+    """A network on its device, ready to answer.
+
+    Attributes:
+        info: What it is and what its values mean.
+        value_range: The fixed lowest and highest value that a 16-bit file can hold; those outside are clipped.
+    """
+
+    info: DepthNetworkInfo
+    value_range: tuple[float, float]
+
+    def predict(self, rgb: Tensor) -> Tensor:
+        """Values float32 (B, H, W) of pictures uint8 (B, 3, H, W), each independent of the others."""
+        ...
+
+
+class BundledDepthNetwork:
+    """The package's own network: relative disparity, about 1/metres as far as one picture tells.
+
+    Pictures are resized to about ``INPUT_AREA`` pixels with sides that are multiples of 32, by averaging, and the
+    logarithm of disparity is resized back bilinearly.
+    """
+
+    # Disparity, 1/m: nothing in the rendered scenes is nearer than 0.1 m or farther than 60 m.
+    value_range = (0.0, 12.0)
+
+    def __init__(self, weights: Path, device: torch.device) -> None:
+        """Read ``weights`` and move the network to ``device``.
+
+        Raises:
+            MdeasError: If the weights are missing or damaged.
+        """
+        network, about = load_weights(weights)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        self.info = DepthNetworkInfo(
+            name="bundled",
+            parameters=parameters,
+            licence="MIT",
+            kind="relative_disparity",
+            nearer="larger",
+            unit=None,
+            weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+            source=f"trained by mdeas on rendered rooms, {about.get('steps', '?')} steps",
+        )
+        network = fuse_batch_norm(network).requires_grad_(False)
+        self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def predict(self, rgb: Tensor) -> Tensor:
+        """Disparity, float32 (B, H, W), > 0, of pictures uint8 (B, 3, H, W)."""
+        if rgb.ndim != 4 or rgb.shape[1] != 3 or rgb.dtype != torch.uint8:
+            raise ValueError(f"expected uint8 (B, 3, H, W), got {rgb.dtype} {tuple(rgb.shape)}")
+        logarithm = self._network(resize_for_network(rgb))
+        logarithm = F.interpolate(logarithm[:, None], rgb.shape[-2:], mode="bilinear", align_corners=False)
+        disparity: Tensor = logarithm[:, 0].exp()
+        return disparity
+
+
+def _bundled(weights: Path | None, device: torch.device) -> DepthNetwork:
+    if weights is not None:
+        return BundledDepthNetwork(weights, device)
+    with as_file(files("mdeas.models") / "weights" / BUNDLED_WEIGHTS) as path:
+        return BundledDepthNetwork(path, device)
+
+
+DEPTH_MODELS: dict[str, Callable[[Path | None, torch.device], DepthNetwork]] = {"bundled": _bundled}
+
+
+def create_depth_network(name: str, weights: Path | None, device: torch.device) -> DepthNetwork:
+    """The depth network ``name`` on ``device``; ``weights`` None means its own.
+
+    Raises:
+        MdeasError: If there is no such network or its weights cannot be read.
+    """
+    if name not in DEPTH_MODELS:
+        raise MdeasError(f"no such depth network: {name}; choose one of {', '.join(sorted(DEPTH_MODELS))}")
+    return DEPTH_MODELS[name](weights, device)
