@@ -62,14 +62,17 @@ def make_preview(config: PreviewConfig) -> PreviewReport:
     return PreviewReport(str(config.out), indices, info is not None, sheet.width, sheet.height)
 
 
-def colour_depth(values: NDArray[np.uint16] | NDArray[np.float32], nearer: str) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) of a depth picture (H, W) over its own range: bright is near, dark is far.
+def colour_depth(
+    values: NDArray[np.uint16] | NDArray[np.float32], nearer: str, limits: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) of a depth picture (H, W): bright is near, dark is far.
 
     Args:
         values: Finite numbers of any scale.
         nearer: Whether ``larger`` or ``smaller`` values are nearer.
+        limits: The values between which the colours are spread, by default the picture's own range.
     """
-    low, high = np.percentile(values, NEAR_FAR_PERCENTILES)
+    low, high = limits or colour_limits(values)
     if high <= low:
         level = np.full(values.shape, 128, np.uint8)
     else:
@@ -78,6 +81,12 @@ def colour_depth(values: NDArray[np.uint16] | NDArray[np.float32], nearer: str) 
     # Inferno is perceptually uniform, in print and for the colour-blind too.
     bgr = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)
     return np.ascontiguousarray(bgr[..., ::-1])
+
+
+def colour_limits(values: NDArray[np.uint16] | NDArray[np.float32]) -> tuple[float, float]:
+    """The range of a depth picture without its outliers."""
+    low, high = np.percentile(values, NEAR_FAR_PERCENTILES)
+    return float(low), float(high)
 
 
 def _draw_sheet(reader: DatasetReader, indices: tuple[int, ...], info: DepthInfo | None) -> Image.Image:

@@ -1,0 +1,100 @@
+"""What every dual-head network promises, and the one place that turns raw outputs into depth and mask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .. import MdeasError
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network's two numbers a pixel are: its raw outputs differ from system to system.
+
+    ``depth``: ``value`` is the label itself, unbounded; ``logit`` needs a sigmoid; ``none``: no depth head.
+    ``mask``: ``probability`` has been through a sigmoid inside the network; ``logit`` has not.
+    """
+
+    depth: Literal["value", "logit", "none"]
+    mask: Literal["probability", "logit"]
+
+
+class Heads(NamedTuple):
+    """Outputs on the scale of the labels, (B, 1, H, W) each; what losses and metrics read."""
+
+    depth: Tensor | None  # label scale; may leave 0..1 where the head is linear
+    mask: Tensor  # probability of foreground
+
+
+class DualHeadNet(nn.Module, ABC):
+    """A network called as ``model(bg, fg_bg)``, both float (B, 3, H, W) in 0..1.
+
+    It returns ``(depth, mask)``, each (B, 1, H, W) as ``outputs`` says; depth is None without a depth head.
+    """
+
+    outputs: ClassVar[Outputs]
+    multiple: ClassVar[int]  # both sides must be multiples of this
+    minimum: ClassVar[int]  # smallest side that the network can be trained on
+
+    def forward(self, bg: Tensor, fg_bg: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Raw outputs.
+
+        Raises:
+            ValueError: If the inputs are not two (B, 3, H, W) of one shape.
+            MdeasError: If the network cannot take the size; names the nearest it can.
+        """
+        if bg.ndim != 4 or bg.shape[1] != 3 or bg.shape != fg_bg.shape:
+            raise ValueError(
+                f"expected bg and fg_bg of one (B, 3, H, W), got {tuple(bg.shape)}, {tuple(fg_bg.shape)}"
+            )
+        self.check_size(bg.shape[2], bg.shape[3])
+        return self.run(bg, fg_bg)
+
+    @abstractmethod
+    def run(self, bg: Tensor, fg_bg: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The architecture itself; the inputs have been checked."""
+
+    @classmethod
+    def check_size(cls, height: int, width: int) -> None:
+        """Raise MdeasError, naming the nearest sizes, if the network cannot take ``height`` x ``width``."""
+        if all(side >= cls.minimum and side % cls.multiple == 0 for side in (height, width)):
+            return
+        below = "x".join(str(cls._nearest(side, up=False)) for side in (height, width))
+        above = "x".join(str(cls._nearest(side, up=True)) for side in (height, width))
+        nearest = above if below == above else f"{below} or {above}"
+        raise MdeasError(
+            f"{cls.__name__} takes sides from {cls.minimum} in steps of {cls.multiple}; "
+            f"got {height}x{width}; the nearest is {nearest} (--size)"
+        )
+
+    @classmethod
+    def _nearest(cls, side: int, up: bool) -> int:
+        steps = -(-side // cls.multiple) if up else side // cls.multiple
+        return max(cls.minimum, steps * cls.multiple)
+
+    @property
+    def parameters_count(self) -> int:
+        """Number of trainable and frozen parameters, without running statistics."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def heads(model: DualHeadNet, raw: tuple[Tensor | None, Tensor]) -> Heads:
+    """Raw outputs of ``model`` on the scale of the labels: a sigmoid where the network left it out."""
+    depth, mask = raw
+    if depth is not None and model.outputs.depth == "logit":
+        depth = torch.sigmoid(depth)
+    return Heads(depth, torch.sigmoid(mask) if model.outputs.mask == "logit" else mask)
+
+
+def nearest_size(model: DualHeadNet, height: int, width: int) -> tuple[int, int]:
+    """The size nearest to ``height`` x ``width`` that ``model`` takes."""
+
+    def fit(side: int) -> int:
+        return max(model.minimum, round(side / model.multiple) * model.multiple)
+
+    return fit(height), fit(width)

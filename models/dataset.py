@@ -1,0 +1,209 @@
+"""A data set as tensors, straight from its archives."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .. import MdeasError
+from ..pipeline.images import Pixels
+from ..pipeline.manifest import DepthInfo
+from ..pipeline.reader import DatasetReader
+from .metrics import LABEL_STEPS
+
+Value = TypeVar("Value", np.uint8, np.uint16)
+
+# Decoded backgrounds are kept up to this many bytes.
+BACKGROUND_CACHE_BYTES = 256 * 1024 * 1024
+
+
+class Sample(NamedTuple):
+    """One sample, or a batch of them, ready for a network: float32 in 0..1."""
+
+    bg: Tensor  # (3, H, W), or (B, 3, H, W)
+    fg_bg: Tensor
+    mask: Tensor  # (1, H, W) of 0 and 1, or (B, 1, H, W)
+    depth: Tensor  # the 16-bit label / 65535; depth.json says what it stands for
+
+
+class Batch(NamedTuple):
+    """Samples as they are read: small until they are on the device."""
+
+    bg: Tensor  # uint8 (B, 3, H, W), channels last in memory
+    fg_bg: Tensor
+    mask: Tensor  # uint8 (B, 1, H, W) of 0 and 255
+    depth: Tensor  # float32 (B, 1, H, W) in 0..1
+
+    def to(self, device: torch.device) -> Sample:
+        """Floats in 0..1 on ``device``."""
+        moved = [part.to(device, non_blocking=True) for part in self]
+        pictures = [part.float().div_(255) for part in moved[:3]]
+        return Sample(pictures[0], pictures[1], pictures[2], moved[3])
+
+
+class FgBgDataset(Dataset[Sample]):
+    """A split of a data set: ``bg``, ``fg_bg``, ``mask`` and ``depth`` as float tensors in 0..1.
+
+    Safe in threads and in worker processes. ``read`` gives whole batches, which is what training uses.
+
+    Args:
+        path: The data set's folder.
+        split: train, seen, new_bg, new_fg or new_both.
+        size: Side of the tensors; None is the data set's own. Pictures and depth are resized by area
+            (bilinear when growing), masks by nearest neighbour, so that they stay 0 or 1.
+        limit: At most this many samples, a subset drawn with ``seed``.
+        seed: Of that subset.
+
+    Raises:
+        MdeasError: If there is no finished data set, or it has no depth labels.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        split: str = "train",
+        size: int | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.reader = DatasetReader(Path(path))
+        if not self.reader.has_depth:
+            raise MdeasError(f"no depth labels: {path}; run `mdeas label-depth --dataset {path}` first")
+        self.split = split
+        self.size = size or self.reader.size
+        self.samples = subset(self.reader.indices(split), limit, seed)
+        self._backgrounds: dict[int, Pixels] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample ``index`` of the split."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"expected an index below {len(self)}, got {index}")
+        batch = self.read(np.asarray([index])).to(torch.device("cpu"))
+        return Sample(*(part[0] for part in batch))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Everything but the lock, which cannot travel to another process, and the decoded backgrounds."""
+        return {**self.__dict__, "_lock": None, "_backgrounds": {}}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """As freshly made, in another process."""
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    @property
+    def depth_info(self) -> DepthInfo:
+        """What the depth labels are."""
+        info = self.reader.depth_info
+        if info is None:
+            raise MdeasError(f"no depth labels: {self.reader.root}; run `mdeas label-depth` first")
+        return info
+
+    def read(self, indices: NDArray[np.int64]) -> Batch:
+        """The samples at ``indices`` of the split, decoded into one batch."""
+        count, size = len(indices), self.size
+        bg, fg_bg = (np.empty((count, size, size, 3), np.uint8) for _ in range(2))
+        mask, depth = np.empty((count, size, size), np.uint8), np.empty((count, size, size), np.float32)
+        for row, number in enumerate(self.samples[indices]):
+            sample = int(number)
+            bg[row] = self._background(int(self.reader.samples.bg[sample]))
+            fg_bg[row] = _resize(self.reader.fg_bg(sample), size)
+            mask[row] = _resize_mask(self.reader.mask(sample), size)
+            np.divide(_resize(self.reader.depth(sample), size), LABEL_STEPS, out=depth[row], dtype=np.float32)
+        pictures = [torch.from_numpy(array).permute(0, 3, 1, 2) for array in (bg, fg_bg)]
+        return Batch(
+            pictures[0], pictures[1], torch.from_numpy(mask)[:, None], torch.from_numpy(depth)[:, None]
+        )
+
+    def _background(self, number: int) -> Pixels:
+        found = self._backgrounds.get(number)
+        if found is None:
+            with self._lock:  # the reader's own cache is not made for threads
+                found = _resize(self.reader.background(number), self.size)
+            if (len(self._backgrounds) + 1) * found.nbytes <= BACKGROUND_CACHE_BYTES:
+                self._backgrounds[number] = found
+        return found
+
+
+def label_meaning(info: DepthInfo) -> dict[str, str | float]:
+    """The part of ``depth.json`` that a trained network has to carry: what its depth output stands for."""
+    return {
+        "model": info.model,
+        "kind": info.kind,
+        "nearer": info.nearer,
+        "unit": info.unit,
+        "scale": info.scale,
+        "offset": info.offset,
+    }
+
+
+def subset(numbers: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
+    """``limit`` of ``numbers``, drawn with ``seed``, in their order; all of them without a limit."""
+    if limit is None or limit >= len(numbers):
+        return numbers
+    chosen = np.random.default_rng([seed, len(numbers)]).choice(len(numbers), limit, replace=False)
+    return numbers[np.sort(chosen)]
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of an epoch: a permutation that depends on nothing but its arguments."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def batches(
+    dataset: FgBgDataset, order: NDArray[np.int64], batch_size: int, workers: int
+) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+    """Batches in ``order``, each with its indices; ``workers`` threads decode ahead of their use.
+
+    Threads, not processes: the codecs work outside the interpreter lock, and two threads read more samples
+    a second than two worker processes, which have to send every batch. The result does not depend on
+    ``workers``; 0 decodes in the calling thread.
+    """
+    chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    if workers == 0:
+        for chunk in chunks:
+            yield chunk, dataset.read(chunk)
+        return
+    waiting: deque[tuple[NDArray[np.int64], Future[Batch]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="mdeas-read") as pool:
+        try:
+            for chunk in chunks:
+                waiting.append((chunk, pool.submit(dataset.read, chunk)))
+                if len(waiting) > workers + 1:
+                    first, batch = waiting.popleft()
+                    yield first, batch.result()
+            while waiting:
+                first, batch = waiting.popleft()
+                yield first, batch.result()
+        finally:
+            for _, batch in waiting:
+                batch.cancel()
+
+
+def _resize(pixels: NDArray[Value], size: int) -> NDArray[Value]:
+    side = pixels.shape[0]
+    if side == size:
+        return pixels
+    kind = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+    return cast("NDArray[Value]", cv2.resize(pixels, (size, size), interpolation=kind))
+
+
+def _resize_mask(mask: Pixels, size: int) -> Pixels:
+    if mask.shape[0] == size:
+        return mask
+    # The plain INTER_NEAREST samples from the corner of a pixel and shifts a shrunken mask by half of one.
+    return cast(Pixels, cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT))

@@ -1,0 +1,191 @@
+"""``mdeas evaluate``: a checkpoint on every validation stratum, beside the baseline that learns nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import MdeasError
+from ..pipeline.manifest import write_json
+from ..pipeline.options import EvaluateConfig
+from ..pipeline.progress import Progress
+from .base import DualHeadNet, Heads, heads
+from .baseline import MEDIAN_SIDE, fit_baseline
+from .checkpoint import load_checkpoint
+from .dataset import FgBgDataset, Sample, batches, label_meaning
+from .device import choose_device
+from .losses import Loss, total
+from .metrics import DepthScale, DepthSums, MaskSums, depth_sums, mask_sums
+
+STRATA = ("seen", "new_bg", "new_fg", "new_both")
+
+log = logging.getLogger(__name__)
+
+Predictor = Callable[[Sample], Heads]
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Sums over one stratum; two of them add up to those of both."""
+
+    samples: int = 0
+    mask: MaskSums = field(default_factory=MaskSums)
+    depth: DepthSums | None = None  # None without a depth head
+    loss: float = 0.0  # summed over samples
+
+    def __add__(self, other: Measured) -> Measured:
+        """Sums of both strata together."""
+        depth = self.depth + other.depth if self.depth and other.depth else self.depth or other.depth
+        return Measured(self.samples + other.samples, self.mask + other.mask, depth, self.loss + other.loss)
+
+    def metrics(self) -> Metrics:
+        """The figures of ``metrics.jsonl`` and ``evaluation.json``."""
+        depth = {"depth": self.depth.metrics()} if self.depth else {}
+        return {"samples": self.samples, "mask": self.mask.metrics(), **depth}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How predictions are measured: on which data, in which batches, where."""
+
+    strata: Mapping[str, FgBgDataset]  # those that have samples
+    scale: DepthScale
+    batch_size: int
+    workers: int
+    device: torch.device
+
+    def __call__(self, predict: Predictor, label: str, loss: Loss | None = None) -> dict[str, Measured]:
+        """Sums per stratum; ``label`` names the work in the progress line."""
+        results: dict[str, Measured] = {}
+        with Progress(sum(map(len, self.strata.values())), label, "samples") as progress, torch.no_grad():
+            for name, dataset in self.strata.items():
+                measured = Measured()
+                order = torch.arange(len(dataset)).numpy()
+                for _, batch in batches(dataset, order, self.batch_size, self.workers):
+                    measured += self.measure(predict, batch.to(self.device), loss)
+                    progress.update(len(batch.mask), name)
+                results[name] = measured
+        return results
+
+    def measure(self, predict: Predictor, sample: Sample, loss: Loss | None) -> Measured:
+        """Sums over one batch."""
+        found = predict(sample)
+        count = len(sample.mask)
+        depth = depth_sums(found.depth, sample.depth, self.scale) if found.depth is not None else None
+        value = float(total(loss(found, Heads(sample.depth, sample.mask)))) * count if loss else 0.0
+        return Measured(count, mask_sums(found.mask, sample.mask), depth, value)
+
+
+def network_predictor(network: DualHeadNet) -> Predictor:
+    """Predictions of a network in evaluation mode."""
+
+    def predict(sample: Sample) -> Heads:
+        return heads(network, network(sample.bg, sample.fg_bg))
+
+    return predict
+
+
+def open_strata(
+    path: Path, size: int, limit: int | None, seed: int, names: tuple[str, ...] = STRATA
+) -> dict[str, FgBgDataset]:
+    """The validation strata that have samples, at most ``limit`` of each."""
+    strata = {name: FgBgDataset(path, name, size, limit, seed) for name in names}
+    return {name: dataset for name, dataset in strata.items() if len(dataset)}
+
+
+def beside_baseline(network: Mapping[str, Measured], baseline: Mapping[str, Measured]) -> dict[str, Metrics]:
+    """Metrics per stratum and over ``all`` of them, the baseline's beside the network's."""
+    both = {name: (network[name], baseline[name]) for name in network}
+    if both:
+        sums = [sum((pair[side] for pair in both.values()), Measured()) for side in (0, 1)]
+        both["all"] = (sums[0], sums[1])
+    return {
+        name: {**mine.metrics(), "baseline": {k: v for k, v in base.metrics().items() if k != "samples"}}
+        for name, (mine, base) in both.items()
+    }
+
+
+def metrics_table(strata: Mapping[str, Metrics]) -> str:
+    """A text table: every figure with the baseline's in brackets."""
+    columns = [
+        ("mask", "iou", "IoU"), ("mask", "f", "F"), ("mask", "ssim", "SSIM"),
+        ("depth", "rmse", "RMSE"), ("depth", "abs_rel", "AbsRel"), ("depth", "delta1", "delta1"),
+        ("depth", "ssim", "SSIM"),
+    ]  # fmt: skip
+    shown = [column for column in columns if all(column[0] in metrics for metrics in strata.values())]
+    head = f"{'stratum':<10}{'samples':>8}" + "".join(f"  {f'{kind} {name}':>15}" for kind, _, name in shown)
+    lines = [head]
+    for stratum, metrics in strata.items():
+        pairs = (f"{metrics[k][m]:.3f} ({metrics['baseline'][k][m]:.3f})" for k, m, _ in shown)
+        lines.append(f"{stratum:<10}{metrics['samples']:>8,}" + "".join(f"  {pair:>15}" for pair in pairs))
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class EvaluateReport:
+    """The metrics of a checkpoint; in brackets or under ``baseline``: without learning."""
+
+    checkpoint: str
+    dataset: str
+    model: str
+    epoch: int
+    size: int
+    baseline_threshold: int
+    strata: dict[str, Metrics]
+    out: str
+
+    def summary(self) -> str:
+        """The table, and how to read it."""
+        return (
+            f"{self.model} after {self.epoch} epochs, at {self.size}x{self.size}: {self.checkpoint}\n"
+            f"{metrics_table(self.strata)}\n"
+            f"in brackets without learning: mask |fg_bg - bg| > {self.baseline_threshold} under a "
+            f"{MEDIAN_SIDE}x{MEDIAN_SIDE} median, depth the mean of the training labels\n"
+            f"{self.out}"
+        )
+
+
+def evaluate(config: EvaluateConfig) -> EvaluateReport:
+    """Measure a checkpoint on every stratum, write ``evaluation.json`` beside it, and report.
+
+    Raises:
+        MdeasError: If there is no checkpoint or data set, or the data set has no validation samples.
+    """
+    path = config.checkpoint or config.runs / config.run / "best.ckpt"
+    device = choose_device(config.device)
+    checkpoint = load_checkpoint(path)
+    training = FgBgDataset(config.dataset, "train", checkpoint.size)
+    strata = open_strata(config.dataset, checkpoint.size, config.limit, seed=0)
+    if not strata or not len(training):
+        raise MdeasError(
+            f"no validation samples in {config.dataset}; make a larger data set with `mdeas make-dataset`"
+        )
+    info = training.depth_info
+    if label_meaning(info) != checkpoint.depth:
+        log.warning(
+            "the checkpoint knows other depth labels (%s) than those of %s (%s): do not trust its depth",
+            checkpoint.depth["model"], config.dataset, info.model,
+        )  # fmt: skip
+    judge = Judge(strata, DepthScale(info.scale, info.offset), config.batch_size, config.workers, device)
+    baseline = fit_baseline(training, 0, config.workers)
+    network = network_predictor(checkpoint.network(device))
+    results = beside_baseline(judge(network, "evaluate"), judge(baseline, "baseline"))
+    out = path.with_name("evaluation.json" if path.stem == "best" else f"evaluation-{path.stem}.json")
+    report = EvaluateReport(
+        checkpoint=str(path),
+        dataset=str(config.dataset),
+        model=checkpoint.model,
+        epoch=checkpoint.epoch,
+        size=checkpoint.size,
+        baseline_threshold=baseline.threshold,
+        strata=results,
+        out=str(out),
+    )
+    write_json(out, asdict(report))
+    return report
