@@ -27,7 +27,7 @@ PICTURE_EXTENSIONS = frozenset(
 )
 _PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 
-# A background whose grey values hardly vary shows nothing that a network could learn depth from.
+# A background whose values hardly vary shows nothing that a network could learn depth from.
 FLAT_STD = 2.0
 # Backgrounds are named and hashed at this size, whatever the data set's size.
 _HASH_GREY = 128
@@ -103,7 +103,7 @@ def list_sources(folder: Path, kind: Kind) -> list[Source]:
     """
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-        sources = [Source(kind, path, _sha256(path)) for path in files if _looks_like_picture(path)]
+        sources = [Source(kind, path, _sha256(path)) for path in files if looks_like_picture(path)]
     except OSError as error:
         raise MdeasError(
             f"cannot read: {error.filename or folder} ({error.strerror}); check the permissions"
@@ -113,7 +113,8 @@ def list_sources(folder: Path, kind: Kind) -> list[Source]:
     return sources
 
 
-def _looks_like_picture(path: Path) -> bool:
+def looks_like_picture(path: Path) -> bool:
+    """Whether a file's name, or at least its first bytes, are those of a picture."""
     if path.suffix.lower() in PICTURE_EXTENSIONS:
         return True
     with path.open("rb") as file:
@@ -146,20 +147,21 @@ def inspect(task: InspectionTask) -> Inspection:
     """
     source = task.source
     try:
-        if source.kind == "bg":
-            return _inspect_background(task)
-        return _inspect_foreground(task)
+        verdict = _inspect_background(task) if source.kind == "bg" else _inspect_foreground(task)
     except MdeasError as error:
         # "reason: path; advice" is for a user of the function; a list of files needs the reason alone.
-        return Inspection(source, reason=str(error).split(f": {source.path}")[0])
+        verdict = Inspection(source, reason=str(error).split(f": {source.path}")[0])
+    if not source.path.exists() or _sha256(source.path) != source.sha256:
+        raise MdeasError(f"a picture changed meanwhile: {source.path}; run the same command again")
+    return verdict
 
 
 def _inspect_background(task: InspectionTask) -> Inspection:
     rgb = images.read_background(task.source.path, min_side=task.size)
     height, width = rgb.shape[:2]
     pixels = images.square(rgb, task.size)
-    write_bytes(task.prepared, images.encode_png(pixels))
-    note = "flat: hardly any content" if float(np.std(pixels)) < FLAT_STD else ""
+    write_bytes(task.prepared, images.encode_png(pixels), sync=False)
+    note = "flat: hardly any content" if float(pixels.std(axis=(0, 1)).max()) < FLAT_STD else ""
     return Inspection(task.source, width, height, content_hashes(rgb), note=note)
 
 
@@ -172,10 +174,16 @@ def _inspect_foreground(task: InspectionTask) -> Inspection:
     prepared = images.premultiply(rgba)
     if max(width, height) > task.most:
         prepared = images.resize_premultiplied(prepared, *images.fit(width, height, task.most))
-    write_bytes(task.prepared, _array_bytes(prepared))
+    write_bytes(task.prepared, _array_bytes(prepared), sync=False)
+    return Inspection(task.source, width, height, content_hashes(on_grey(rgba)))
+
+
+def on_grey(rgba: images.Pixels) -> images.Pixels:
+    """A small opaque picture of a trimmed cut-out, by which near-duplicates are told: RGB over grey."""
+    height, width = rgba.shape[:2]
     small = images.resize_rgba(rgba, *images.fit(width, height, min(max(width, height), 2 * _HASH_GREY)))
     grey = np.full((*small.shape[:2], 3), _HASH_GREY, np.uint8)
-    return Inspection(task.source, width, height, content_hashes(images.paste(grey, small, 0, 0)))
+    return images.paste(grey, small, 0, 0)
 
 
 def _array_bytes(array: NDArray[np.uint16]) -> bytes:

@@ -46,6 +46,7 @@ from .manifest import (
     Rejected,
     Samples,
     background_name,
+    printable,
     read_json,
     read_manifest,
     read_samples,
@@ -76,6 +77,8 @@ _OWN_FILES = re.compile(
 _MIN_SIZE, _MAX_SIZE = 16, 4096
 # Resized foregrounds that a worker keeps for the next background.
 _CACHE_BYTES = 64 * 1024 * 1024
+# Rows of the sample table that are in memory at once, in shards; few row groups keep the file quick to read.
+_SHARDS_PER_ROW_GROUP = 64
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class MakeDatasetReport:
             lines.append(f"{len(self.rejected)} files left out:")
             lines += [f"  {one.kind}/{one.file}: {one.reason}" for one in self.rejected]
         lines += [f"used, but look at it: {one.file} ({one.note})" for one in self.flagged]
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
@@ -131,6 +134,8 @@ def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
         manifest = read_manifest(config.out)
         _refuse_other(config.out, manifest, options, sources)
         if _is_complete(config.out, manifest):
+            # A kill after the very last step leaves only this.
+            shutil.rmtree(config.out / WORK_NAME, ignore_errors=True)
             return _report(config, manifest, folders, made=0, started=started)
     with _writable(config.out):
         config.out.mkdir(parents=True, exist_ok=True)
@@ -189,8 +194,7 @@ def _refuse_other(
     for name, asked in options.items():
         there = manifest.options.get(name)
         if there != asked:
-            option = "--" + name.replace("_", "-")
-            raise _other(out, f"made with {option} {_shown(there)}, asked for {option} {_shown(asked)}")
+            raise _other(out, f"made with {_shown(name, there)}, asked for {_shown(name, asked)}")
     if manifest.mdeas_version != __version__:
         raise _other(out, f"made with mdeas {manifest.mdeas_version}, this is mdeas {__version__}")
     for kind in _KINDS:
@@ -212,8 +216,12 @@ def _other(out: Path, what: str) -> MdeasError:
     )
 
 
-def _shown(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _shown(name: str, value: object) -> str:
+    """An option as one would type it."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _is_complete(out: Path, manifest: DatasetManifest) -> bool:
@@ -465,7 +473,7 @@ def _record_path(out: Path, number: int) -> Path:
 
 def _write_record(out: Path, number: int, shards: list[ShardRecord], mask_pixels: list[int]) -> None:
     content = {"shards": [asdict(one) for one in shards], "mask_pixels": mask_pixels}
-    write_json(_record_path(out, number), content)
+    write_json(_record_path(out, number), content, sync=False)
 
 
 def _read_record(out: Path, number: int) -> tuple[list[ShardRecord], list[int]]:
@@ -474,9 +482,10 @@ def _read_record(out: Path, number: int) -> tuple[list[ShardRecord], list[int]]:
 
 
 def _is_made(out: Path, number: int) -> bool:
-    if not _record_path(out, number).exists():
+    try:
+        return all(_is_there(out, record) for record in _read_record(out, number)[0])
+    except (MdeasError, KeyError, TypeError):  # none yet, or torn by a power cut
         return False
-    return all(_is_there(out, record) for record in _read_record(out, number)[0])
 
 
 def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
@@ -509,13 +518,17 @@ def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
     records: list[list[ShardRecord]] = []
 
     def parts() -> Iterator[Samples]:
-        for number in range(shard_count(len(plan))):
-            shards, areas = _read_record(out, number)
-            records.append(shards)
-            start = number * SAMPLES_PER_SHARD
-            rows = plan.rows(start, min(start + SAMPLES_PER_SHARD, len(plan)))
+        numbers = range(shard_count(len(plan)))
+        for first in numbers[::_SHARDS_PER_ROW_GROUP]:
+            pixels: list[int] = []
+            for number in numbers[first : first + _SHARDS_PER_ROW_GROUP]:
+                shards, mask_pixels = _read_record(out, number)
+                records.append(shards)
+                pixels += mask_pixels
+            start = first * SAMPLES_PER_SHARD
+            rows = plan.rows(start, start + len(pixels))
             counts.update(rows.split.tolist())
-            yield replace(rows, mask_area=np.array(areas, np.float64) / plan.size**2)
+            yield replace(rows, mask_area=np.array(pixels, np.float64) / plan.size**2)
 
     write_samples(out / SAMPLES_NAME, parts(), len(plan))
     shards = [
@@ -532,8 +545,10 @@ def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
 
 
 def _background_record(out: Path, entries: int) -> ShardRecord:
-    data = (out / BACKGROUNDS_NAME).read_bytes()
-    return ShardRecord(BACKGROUNDS_NAME, entries, len(data), hashlib.sha256(data).hexdigest())
+    path = out / BACKGROUNDS_NAME
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return ShardRecord(BACKGROUNDS_NAME, entries, path.stat().st_size, sha256)
 
 
 def _report(

@@ -1,13 +1,12 @@
 """Decode, check, resize, blend and encode pictures: arrays in, arrays out.
 
 Arrays are (H, W, C) uint8 in RGB or RGBA order; OpenCV's BGR never leaves this module. The pictures of
-users are read with Pillow (exact modes, EXIF, clear errors), the pictures of a data set with OpenCV (speed).
+users are decoded in ``decode.py`` (exact modes, clear errors), the pictures of a data set here (speed).
 """
 
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .. import MdeasError
+from .decode import BadPictureError, Pixels, decode
 
-Pixels = NDArray[np.uint8]
 Premultiplied = NDArray[np.uint16]
 
-# A picture of more pixels than this is refused from its header: 100 MP of RGBA are 400 MB in memory.
-MAX_PIXELS = 100_000_000
 # Fainter than 3 % opacity is haze left by a matting tool, not part of the object: trimming ignores it.
 HAZE_ALPHA = 7
 # Objects with fewer visible pixels, a shorter longest side, or a thinner share of their box are stray specks.
@@ -34,13 +30,6 @@ MIN_FOREGROUND_SHARE = 0.005
 MAX_BORDER_SHARE = 0.9
 MAX_BACKGROUND_ASPECT = 4.0
 
-# Pillow modes that can carry alpha, and those that this module knows how to turn into 8 bits a channel.
-_ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
-_WIDE_GREY_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
-
-# With 4:2:0 chroma a JPEG is coded in squares of this side.
-JPEG_BLOCK = 16
-
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -48,56 +37,14 @@ def _fail(path: Path, reason: str) -> MdeasError:
     return MdeasError(f"{reason}: {path}; replace or remove this file")
 
 
-def _open(path: Path) -> Image.Image:
-    """Open ``path`` without decoding it and refuse what its header already rules out."""
+def _decode(path: Path) -> Pixels:
+    """The picture at ``path``, decoded completely and upright: RGB or RGBA uint8 (H, W, 3 or 4) in sRGB."""
     try:
-        empty = path.stat().st_size == 0
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-    except UnidentifiedImageError as error:
-        raise _fail(path, "the file is empty" if empty else "not a picture that can be read") from error
-    except Image.DecompressionBombError as error:
-        raise _fail(path, f"more than {MAX_PIXELS // 1_000_000} megapixels") from error
+        return decode(path.read_bytes()).pixels
+    except BadPictureError as error:
+        raise _fail(path, str(error)) from error
     except OSError as error:
         raise _fail(path, f"cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # Pillow's parsers raise nearly anything on a damaged header
-        raise _fail(path, f"damaged picture ({error})") from error
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        image.close()
-        raise _fail(path, f"{width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels")
-    # A phone's MPO is a JPEG with a second view behind it: its first picture is the photo.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        image.close()
-        raise _fail(path, f"animated or with several pages ({getattr(image, 'n_frames', 0)} pictures)")
-    return image
-
-
-def _decode(path: Path) -> Image.Image:
-    """Decode ``path`` completely and turn it upright; 8 bits a channel, in mode RGB or RGBA."""
-    with _open(path) as image:
-        try:
-            image.load()  # the whole file: Image.verify() passes a truncated JPEG
-            upright = ImageOps.exif_transpose(image)
-            return _eight_bit(path, upright)
-        except MdeasError:
-            raise
-        except Exception as error:  # whatever a decoder raises, the file cannot be used
-            raise _fail(path, f"truncated or damaged picture ({error})") from error
-
-
-def _eight_bit(path: Path, image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise _fail(path, "floating-point picture")
-    if image.mode in _WIDE_GREY_MODES:
-        values = np.asarray(image).astype(np.int64)
-        if values.size and values.max() > 255:
-            values >>= 8
-        image = Image.fromarray(values.clip(0, 255).astype(np.uint8), mode="L")
-    if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        return image.convert("RGBA")
-    return image.convert("RGB")
 
 
 def read_foreground(path: Path, mask_threshold: int = 127, trimmed: bool = True) -> Pixels:
@@ -109,10 +56,9 @@ def read_foreground(path: Path, mask_threshold: int = 127, trimmed: bool = True)
         MdeasError: With file and reason, if it cannot be a cut-out: unreadable, animated, without
             transparency, without content, too small, or with its alpha inverted.
     """
-    image = _decode(path)
-    if image.mode != "RGBA":
+    rgba = _decode(path)
+    if rgba.shape[2] != 4:
         raise _fail(path, "no alpha channel: not a cut-out")
-    rgba = np.array(image)
     alpha = rgba[:, :, 3]
     if alpha.max() == 0:
         raise _fail(path, "alpha is 0 everywhere: nothing visible")
@@ -154,13 +100,12 @@ def read_background(path: Path, min_side: int = 1) -> Pixels:
         MdeasError: With file and reason: unreadable, animated, with transparent pixels, with a side below
             ``min_side``, or so long that a square says nothing about it.
     """
-    image = _decode(path)
-    width, height = image.size
+    pixels = _decode(path)
+    height, width = pixels.shape[:2]
     if min(width, height) < min_side:
         raise _fail(path, f"{width}x{height} is smaller than {min_side}x{min_side}")
     if max(width, height) > MAX_BACKGROUND_ASPECT * min(width, height):
         raise _fail(path, f"{width}x{height} is too long and narrow")
-    pixels = np.array(image)
     if pixels.shape[2] == 4 and pixels[:, :, 3].min() < 255:
         raise _fail(path, "has transparent pixels: not a background")
     return np.ascontiguousarray(pixels[:, :, :3])
@@ -227,6 +172,18 @@ def blend(region: Pixels, premultiplied: Premultiplied) -> Pixels:
     total += np.uint16(127)
     total //= np.uint16(255)
     return total.astype(np.uint8).reshape(height, width, 3)
+
+
+def reduce_rgba(rgba: Pixels, factor: int) -> Pixels:
+    """``resize_rgba`` to a whole fraction of the size, strip by strip: for very large pictures."""
+    height, width = rgba.shape[0] // factor, rgba.shape[1] // factor
+    reduced = np.empty((height, width, 4), np.uint8)
+    rows = max(1, 4_000_000 // max(1, rgba.shape[1] * factor))
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = rgba[top * factor : bottom * factor, : width * factor]
+        reduced[top:bottom] = resize_rgba(strip, width, bottom - top)
+    return reduced
 
 
 def paste(bg: Pixels, rgba: Pixels, x: int, y: int) -> Pixels:

@@ -137,22 +137,33 @@ def shard_count(total: int, samples_per_shard: int = SAMPLES_PER_SHARD) -> int:
     return -(-total // samples_per_shard)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``path`` so that under its name it is either complete or absent, also after a power cut."""
+def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
+    """Write ``path`` so that under its name it is either complete or absent.
+
+    Without ``sync`` this holds for kills, but after a power cut the file may be torn.
+    """
     part = path.with_name(path.name + PART_SUFFIX)
     with part.open("wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     part.replace(path)
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
-def write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object, sync: bool = True) -> None:
     """``write_bytes`` of JSON; dataclasses become objects."""
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
         content = dataclasses.asdict(content)
-    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_bytes(path, printable(text).encode(), sync)
+
+
+def printable(text: str) -> str:
+    """``text`` with the bytes of file names that are no UTF-8 as ``\\udc..``, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_json(path: Path) -> Any:

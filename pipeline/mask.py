@@ -6,13 +6,14 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError
 from . import images
 from .assets import Source, find_foregrounds, list_sources
-from .manifest import Rejected, write_bytes
+from .manifest import Rejected, printable, write_bytes
 from .options import MakeMasksConfig
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def threshold_alpha(alpha: NDArray[np.uint8], mask_threshold: int) -> NDArray[np.uint8]:
     """The mask of an alpha matte: 255 where alpha > ``mask_threshold``, else 0."""
-    return np.where(alpha > mask_threshold, np.uint8(255), np.uint8(0))
+    return np.asarray(cv2.threshold(alpha, mask_threshold, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class MakeMasksReport:
         if self.rejected:
             lines.append(f"{len(self.rejected)} files left out:")
             lines += [f"  {one.file}: {one.reason}" for one in self.rejected]
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def make_masks(config: MakeMasksConfig) -> MakeMasksReport:

@@ -74,7 +74,7 @@ def split_assets(
         if len(chosen) + len(group) <= wanted:
             chosen.update(group)
     if not chosen:  # every group is larger than the share: the smallest has to do
-        chosen.update(min(ranked, key=lambda group: len(group)))
+        chosen.update(sorted(ranked, key=len)[0])
     return ["val" if position in chosen else "train" for position in range(len(shas))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +53,36 @@ def write_assets(root: Path, foregrounds: int = FOREGROUNDS, backgrounds: int = 
     return root
 
 
-def small_config(assets: Path, out: Path, **options: object) -> MakeDatasetConfig:
-    """A data set of 72 samples of 64 x 64 from the drawn pictures."""
+def _small_config(assets: Path, out: Path, **options: object) -> MakeDatasetConfig:
     chosen = {"size": 64, "placements": 3, "jobs": 1, **options}
     return MakeDatasetConfig(fg=assets / "fg", bg=assets / "bg", out=out, **chosen)  # type: ignore[arg-type]
+
+
+# Test files cannot import this module; these fixtures hand them its functions.
+
+
+@pytest.fixture(scope="session")
+def draw_fg() -> Callable[..., NDArray[np.uint8]]:
+    """``draw_foreground(index, height, width)``."""
+    return draw_foreground
+
+
+@pytest.fixture(scope="session")
+def draw_bg() -> Callable[..., NDArray[np.uint8]]:
+    """``draw_background(index, height, width)``."""
+    return draw_background
+
+
+@pytest.fixture
+def own_assets(tmp_path: Path) -> Path:
+    """``fg`` and ``bg`` as in ``assets_dir``, for a test that changes them."""
+    return write_assets(tmp_path / "assets")
+
+
+@pytest.fixture(scope="session")
+def small_config() -> Callable[..., MakeDatasetConfig]:
+    """``small_config(assets, out, **options)``: by default 72 samples of 64 x 64 from the drawn pictures."""
+    return _small_config
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +95,7 @@ def assets_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dataset_dir(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished data set of 72 samples at 64 x 64; shared, not to be written to (see ``dataset_copy``)."""
     out = tmp_path_factory.mktemp("shared") / "dataset"
-    make_dataset(small_config(assets_dir, out))
+    make_dataset(_small_config(assets_dir, out))
     return out
 
 
