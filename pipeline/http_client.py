@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import email.utils
+import functools
 import itertools
 import logging
 import random
+import re
+import ssl
 import threading
 import time
 import zlib
@@ -32,6 +35,9 @@ ROBOTS_BYTES = 500 * 1024
 # What may stand in the path and in the query of an address as it is; everything else is percent-encoded.
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _QUERY_SAFE = _PATH_SAFE + "?[]{}|"
+
+# A name, or an IP address; IPv6 ones may name the interface behind a percent sign.
+_HOST = re.compile(r"[a-z0-9._:%-]+", re.IGNORECASE)
 
 _logger = logging.getLogger(__name__)
 
@@ -118,7 +124,7 @@ def request_url(url: str) -> httpcore2.URL:
         target += "?" + quote(parts.query, safe=_QUERY_SAFE) if parts.query else ""
     except ValueError as error:  # of which UnicodeError is one
         raise FetchError("not an address", str(error)) from error
-    if parts.scheme not in {"http", "https"} or not host or not (host.isascii() and host.isprintable()):
+    if parts.scheme not in {"http", "https"} or not host or not _HOST.fullmatch(host):
         raise FetchError("not an address", "only http:// and https:// with a host can be fetched")
     # In a Host header an IPv6 address stands in brackets.
     host = f"[{host}]" if ":" in host else host
@@ -149,7 +155,6 @@ class Client:
         self._ignore_robots = ignore_robots
         self._user_agent = f"{USER_AGENT[:-1]}; {contact})" if contact else USER_AGENT
         self._resolve = resolve
-        self._tls = httpcore2.default_ssl_context()
         self._lock = threading.Lock()
         self._next_request: dict[str, float] = {}  # host to the time from which it may be asked again
         self._robots: dict[str, RobotsRules | FetchError] = {}
@@ -232,11 +237,12 @@ class Client:
             "Accept-Encoding": "identity",
             "Connection": "close",
         }
+        tls = self._tls if target.scheme == b"https" else None
         times = {"connect": self.limits.connect_s, "read": self.limits.read_s, "write": self.limits.read_s}
         with (
             self._backend() as backend,
             self._errors_explained(),
-            httpcore2.ConnectionPool(self._tls, network_backend=backend) as pool,
+            httpcore2.ConnectionPool(tls, network_backend=backend) as pool,
             pool.stream("GET", target, headers=headers, extensions={"timeout": times}) as response,
         ):
             answer = _Answer(response.status, [_text(header) for header in response.headers], b"")
@@ -252,6 +258,11 @@ class Client:
         if self._stop.is_set():  # a body without a length ends like this one when it is cut
             raise Stopped
         return dataclasses.replace(answer, data=data)
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """What checks certificates; made when it is needed, since it reads all that the system trusts."""
+        return httpcore2.default_ssl_context()
 
     @contextlib.contextmanager
     def _backend(self) -> Iterator[SafeBackend]:
