@@ -1,1 +1,1 @@
-"""Random indoor scenes with exact depth, and random cut-outs: what the bundled depth network is trained on."""
+"""Random indoor scenes with exact depth, and random cut-outs: the bundled depth network learned from them."""

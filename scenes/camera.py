@@ -16,7 +16,7 @@ _PROBE_HEIGHT, _PROBE_WIDTH = 12, 16
 
 
 class View(NamedTuple):
-    """A pinhole camera: position, axes (right, up, forward as columns), focal length in widths of the picture."""
+    """A pinhole camera: position, axes (right, up, forward as columns), focal length in picture widths."""
 
     position: Float32
     axes: Float32
@@ -85,7 +85,7 @@ def choose_view(scene: Scene, primitives: Float32, room: Float32) -> View:
         kinds = len(np.unique(surface))
         if kinds < 8 and dice.chance(0.85 if kinds < 5 else 0.6):
             continue
-        # In photos taken by hand what is lower is nearly always nearer; side walls close by are rarer than chance has them.
+        # In photos taken by hand what is lower is nearly always nearer; near side walls are rare.
         if dice.chance(_ODD_REFUSED) and _row_trend(depth) > _ODD_TREND:
             continue
         return view

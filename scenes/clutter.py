@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from .materials import (
+    cloth_material,
     fitted_picture,
     from_hsv,
     furniture_material,
     grey_colour,
-    cloth_material,
     lamp_material,
     material,
     mix,
@@ -21,6 +21,7 @@ from .scene import Frame, Scene
 
 
 def book_stack(scene: Scene, frame: Frame) -> None:
+    """Books lying on each other."""
     dice = scene.dice
     y = 0.0
     for _ in range(dice.integer(1, 5)):
@@ -38,6 +39,7 @@ def book_stack(scene: Scene, frame: Frame) -> None:
 
 
 def paper(scene: Scene, frame: Frame) -> None:
+    """Sheets of paper."""
     dice = scene.dice
     for _ in range(dice.integer(1, 3)):
         half = (0.105, 0.002, 0.148)
@@ -53,6 +55,7 @@ def paper(scene: Scene, frame: Frame) -> None:
 
 
 def bottle(scene: Scene, frame: Frame) -> None:
+    """A bottle, perhaps with a label."""
     dice = scene.dice
     radius, high = dice.uniform(0.025, 0.05), dice.uniform(0.06, 0.13)
     colour = dice.choice(
@@ -72,6 +75,7 @@ def bottle(scene: Scene, frame: Frame) -> None:
 
 
 def cup(scene: Scene, frame: Frame) -> None:
+    """A cup, filled."""
     dice = scene.dice
     radius, high = dice.uniform(0.03, 0.05), dice.uniform(0.03, 0.06)
     look = thing_material(dice) if dice.chance(0.4) else plain_material(dice)
@@ -85,6 +89,7 @@ def cup(scene: Scene, frame: Frame) -> None:
 
 
 def bowl(scene: Scene, frame: Frame) -> None:
+    """A bowl, perhaps with fruit."""
     dice = scene.dice
     radius = dice.uniform(0.06, 0.16)
     scene.cone(frame, (0, 0.03, 0), radius * 0.5, 0.03, radius, plain_material(dice))
@@ -100,12 +105,14 @@ def bowl(scene: Scene, frame: Frame) -> None:
 
 
 def carton(scene: Scene, frame: Frame) -> None:
+    """A small box of any kind."""
     dice = scene.dice
     half = (dice.log_uniform(0.02, 0.15), dice.log_uniform(0.015, 0.16), dice.log_uniform(0.02, 0.12))
     scene.box(frame, (0, half[1], 0), half, thing_material(dice), (dice.normal(0, 0.2), 0, 0))
 
 
 def ball(scene: Scene, frame: Frame) -> None:
+    """A ball or a lump."""
     dice = scene.dice
     r = dice.uniform(0.02, 0.1)
     scene.ball(
@@ -117,6 +124,7 @@ def ball(scene: Scene, frame: Frame) -> None:
 
 
 def bag(scene: Scene, frame: Frame) -> None:
+    """A bag or rucksack."""
     dice = scene.dice
     look = cloth_material(dice)
     w, h, d = dice.uniform(0.1, 0.22), dice.uniform(0.1, 0.24), dice.uniform(0.06, 0.13)
@@ -127,6 +135,7 @@ def bag(scene: Scene, frame: Frame) -> None:
 
 
 def shoes(scene: Scene, frame: Frame) -> None:
+    """A pair of shoes."""
     dice = scene.dice
     look = plain_material(dice)
     for side in (-1, 1):
@@ -149,6 +158,7 @@ def clothes(scene: Scene, frame: Frame) -> None:
 
 
 def basket(scene: Scene, frame: Frame) -> None:
+    """A basket of laundry."""
     dice = scene.dice
     radius, high = dice.uniform(0.12, 0.25), dice.uniform(0.1, 0.25)
     scene.cone(frame, (0, high, 0), radius * 0.8, high, radius, thing_material(dice))
@@ -156,6 +166,7 @@ def basket(scene: Scene, frame: Frame) -> None:
 
 
 def monitor(scene: Scene, frame: Frame) -> None:
+    """A monitor on its foot."""
     dice = scene.dice
     w = dice.uniform(0.2, 0.38)
     h = w * dice.uniform(0.55, 0.75)
@@ -179,6 +190,7 @@ def monitor(scene: Scene, frame: Frame) -> None:
 
 
 def keyboard(scene: Scene, frame: Frame) -> None:
+    """A keyboard and perhaps a mouse."""
     dice = scene.dice
     colour = grey_colour(dice, 0.02, 0.2) if dice.chance(0.7) else grey_colour(dice, 0.7, 0.95)
     keys = material(dice, "checks", colour, mix(colour, (0.5, 0.5, 0.5), 0.4), 12.0)
@@ -190,6 +202,7 @@ def keyboard(scene: Scene, frame: Frame) -> None:
 
 
 def laptop(scene: Scene, frame: Frame) -> None:
+    """An open laptop."""
     dice = scene.dice
     look = plain_material(dice)
     w, d = dice.uniform(0.14, 0.19), dice.uniform(0.1, 0.13)
@@ -202,6 +215,7 @@ def laptop(scene: Scene, frame: Frame) -> None:
 
 
 def desk_lamp(scene: Scene, frame: Frame) -> None:
+    """A desk lamp."""
     dice = scene.dice
     look = plain_material(dice)
     high = dice.uniform(0.25, 0.5)
@@ -213,6 +227,7 @@ def desk_lamp(scene: Scene, frame: Frame) -> None:
 
 
 def phone(scene: Scene, frame: Frame) -> None:
+    """A desk telephone."""
     dice = scene.dice
     look = plain_material(dice)
     scene.box(frame, (0, 0.025, 0), (0.09, 0.025, 0.1), look, (0, 0.15, 0))
@@ -220,6 +235,7 @@ def phone(scene: Scene, frame: Frame) -> None:
 
 
 def pot_plant(scene: Scene, frame: Frame) -> None:
+    """A small plant in its pot."""
     dice = scene.dice
     high = dice.uniform(0.05, 0.1)
     scene.cone(frame, (0, high, 0), high * 0.7, high, high, plain_material(dice))
@@ -242,6 +258,7 @@ def leaves(scene: Scene, frame: Frame, size: float, count: int) -> None:
 
 
 def picture_stand(scene: Scene, frame: Frame) -> None:
+    """A picture or card that leans back."""
     dice = scene.dice
     w, h = dice.uniform(0.05, 0.14), dice.uniform(0.06, 0.16)
     scene.box(
@@ -250,6 +267,7 @@ def picture_stand(scene: Scene, frame: Frame) -> None:
 
 
 def tray(scene: Scene, frame: Frame) -> None:
+    """Letter trays."""
     dice = scene.dice
     look = plain_material(dice)
     for level in range(dice.integer(1, 3)):

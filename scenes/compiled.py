@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from .. import MdeasError
 
@@ -18,9 +18,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(function: Function) -> Function:
-    """Compiles a kernel at its first call; cached on disk unless neither the package nor the user's cache can be written."""
+    """Compiles a kernel at its first call; cached on disk where that can be written."""
     try:
-        result: Function = numba.njit(cache=True, fastmath=True)(function)
+        return cast(Function, numba.njit(cache=True, fastmath=True)(function))
     except RuntimeError:  # "cannot cache function …: no locator available"
-        result = numba.njit(fastmath=True)(function)
-    return result
+        return cast(Function, numba.njit(fastmath=True)(function))

@@ -12,7 +12,7 @@ from . import clutter, furniture
 from .camera import View, aim
 from .dice import Dice
 from .figures import animal, bird, person
-from .places import car, tree
+from .outdoors import car, tree
 from .rooms import develop, render
 from .scene import Frame, Scene
 from .tracer import FAR, Float32, see
@@ -98,7 +98,8 @@ def draw_cutout(seed: int, index: int, longest_side: int, kind: str | None = Non
         kind: One of the names in ``MAKERS``; drawn if None.
 
     Returns:
-        RGBA uint8 (H, W, 4), straight alpha; soft at the edges (the share of 3 x 3 subpixels that see the object).
+        RGBA uint8 (H, W, 4), straight alpha; soft at the edges (the share of 3 x 3
+        subpixels that see the object).
 
     Raises:
         ValueError: If the side is too small or the kind unknown.
@@ -149,9 +150,11 @@ def _fit(
     cover = (depth < FAR / 2).astype(np.float32)[:, :, None]
     linear *= cover
     places = [slice(first, None, _SAMPLES) for first in range(_SAMPLES)]
-    share = sum(cover[y, x] for y in places for x in places) / _SAMPLES**2
-    colour = sum(linear[y, x] for y in places for x in places) / (_SAMPLES**2 * np.maximum(share, 1e-6))
-    share = share[:, :, 0]
+    blocks = [(y, x) for y in places for x in places]
+    shares = sum((cover[block] for block in blocks[1:]), cover[blocks[0]]) / _SAMPLES**2
+    total = sum((linear[block] for block in blocks[1:]), linear[blocks[0]])
+    colour = total / (_SAMPLES**2 * np.maximum(shares, 1e-6))
+    share = shares[:, :, 0]
     rows, columns = np.nonzero(share > 0)
     box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     colour, share = np.asarray(colour[box], np.float32), share[box]

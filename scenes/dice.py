@@ -31,7 +31,7 @@ class Dice:
 
     def log_uniform(self, low: float, high: float) -> float:
         """A number in [low, high), its logarithm uniform."""
-        return low * (high / low) ** self.unit()
+        return float(low * (high / low) ** self.unit())
 
     def integer(self, low: int, high: int) -> int:
         """A whole number, low <= n <= high."""

@@ -91,9 +91,9 @@ def animal(scene: Scene, frame: Frame, kind: str, size: float) -> None:
     thick = size * {"dog": 0.06, "cat": 0.07, "horse": 0.05, "cow": 0.06}[kind]
     swing = dice.uniform(0.0, 0.25) * size
     for side in (-1, 1):
-        for end in (-1, 1):
-            x, z = side * body * 0.25, end * half * 0.68
-            foot = z + swing * side * end
+        for pair in (-1, 1):
+            x, z = side * body * 0.25, pair * half * 0.68
+            foot = z + swing * side * pair
             knee = (x, leg * 0.5, 0.5 * (z + foot) - 0.04 * size)
             scene.limb(frame, (x, leg * 1.1, z), knee, thick * 1.5, thick, coat)
             scene.limb(frame, knee, (x, thick * 0.7, foot), thick, thick * 0.8, coat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .clutter import scatter
 from .materials import (
     Material,
     cloth_material,
@@ -22,7 +23,7 @@ SIDES = 4
 
 
 def wall_frame(scene: Scene, side: int, along: float, off: float = 0.0) -> Frame:
-    """A frame on the floor at a wall (0-3: x0, x1, z0, z1), facing the room; ``along`` is -1..1, ``off`` the gap in metres."""
+    """A frame on the floor at a wall (0-3: x0, x1, z0, z1) that faces the room; along: -1..1, off: metres."""
     x0, x1, y0, _, z0, z1 = scene.limits
     if side == 0:
         return Frame(x0 + off, y0, 0.5 * (z0 + z1) + 0.5 * (z1 - z0) * along, math.pi / 2)
@@ -34,11 +35,13 @@ def wall_frame(scene: Scene, side: int, along: float, off: float = 0.0) -> Frame
 
 
 def wall_length(scene: Scene, side: int) -> float:
+    """Length of a wall (0-3) in metres."""
     x0, x1, _, _, z0, z1 = scene.limits
     return z1 - z0 if side < 2 else x1 - x0
 
 
 def picture(scene: Scene, frame: Frame) -> None:
+    """A framed picture or a poster."""
     dice = scene.dice
     w, h, y = dice.uniform(0.12, 0.6), dice.uniform(0.12, 0.45), dice.uniform(1.2, 1.8)
     if dice.chance(0.6):
@@ -69,6 +72,7 @@ def notices(scene: Scene, frame: Frame) -> None:
 
 
 def whiteboard(scene: Scene, frame: Frame) -> None:
+    """A whiteboard with its tray."""
     dice = scene.dice
     w, h = dice.uniform(0.5, 1.4), dice.uniform(0.4, 0.65)
     board = material(
@@ -80,6 +84,7 @@ def whiteboard(scene: Scene, frame: Frame) -> None:
 
 
 def door(scene: Scene, frame: Frame) -> None:
+    """A door in its frame, now and then open."""
     dice = scene.dice
     w, h = dice.uniform(0.38, 0.48), dice.uniform(0.98, 1.06)
     base = wood_colour(dice) if dice.chance(0.5) else grey_colour(dice, 0.3, 0.97)
@@ -137,6 +142,7 @@ def curtain(scene: Scene, frame: Frame, half_x: float, top: float) -> None:
 
 
 def radiator(scene: Scene, frame: Frame) -> None:
+    """A radiator."""
     dice = scene.dice
     look = material(dice, "stripes", (0.7, 0.7, 0.68), (0.45, 0.45, 0.45), 3.0)
     scene.box(
@@ -145,6 +151,7 @@ def radiator(scene: Scene, frame: Frame) -> None:
 
 
 def pipe(scene: Scene, frame: Frame) -> None:
+    """A pipe from floor to ceiling."""
     dice = scene.dice
     high = scene.limits[3] / 2
     radius = dice.uniform(0.012, 0.06)
@@ -152,6 +159,7 @@ def pipe(scene: Scene, frame: Frame) -> None:
 
 
 def switch(scene: Scene, frame: Frame) -> None:
+    """A switch or a socket."""
     dice = scene.dice
     scene.box(
         frame,
@@ -162,6 +170,7 @@ def switch(scene: Scene, frame: Frame) -> None:
 
 
 def clock(scene: Scene, frame: Frame) -> None:
+    """A wall clock."""
     dice = scene.dice
     y, r = dice.uniform(1.7, 2.1), dice.uniform(0.1, 0.18)
     scene.cone(frame, (0, y, 0.02), r, 0.02, r, plain_material(dice), (0, math.pi / 2, 0))
@@ -178,8 +187,6 @@ def clock(scene: Scene, frame: Frame) -> None:
 
 def wall_board(scene: Scene, frame: Frame) -> None:
     """A small shelf on the wall with things on it."""
-    from .clutter import scatter
-
     dice = scene.dice
     w, y = dice.uniform(0.25, 0.9), dice.uniform(1.1, 1.7)
     scene.box(frame, (0, y, 0.1), (w, 0.012, 0.1), furniture_material(dice))
@@ -317,6 +324,7 @@ def ceiling_lamps(scene: Scene, power: float) -> None:
 
 
 def beams(scene: Scene, look: Material) -> None:
+    """Beams across the ceiling."""
     x0, x1, _, top, z0, z1 = scene.limits
     dice = scene.dice
     gap, half = dice.uniform(0.8, 2.0), dice.uniform(0.04, 0.12)
@@ -327,6 +335,7 @@ def beams(scene: Scene, look: Material) -> None:
 
 
 def pillar(scene: Scene, x: float, z: float, look: Material) -> None:
+    """A round or square pillar."""
     dice = scene.dice
     high, radius = 0.5 * scene.limits[3], dice.uniform(0.12, 0.4)
     if dice.chance(0.5):

@@ -8,8 +8,8 @@ from .dice import Dice
 from .textures import texture_bank
 
 Colour = tuple[float, float, float]
-# texture, repeats per metre along u and v, offsets, fitted (the texture spans the face once), turned, gloss, emission,
-# first colour, second colour, flatness (1: not shaded), all in one row of numbers for the shader
+# texture, repeats per metre along u and v, offsets, fitted (the texture spans the face once), turned, gloss,
+# emission, first colour, second colour, two unused: one row of numbers for the shader
 MATERIAL_WIDTH = 17
 Material = tuple[float, ...]
 
@@ -42,7 +42,7 @@ def material(
     gloss: float = 0.0,
     emission: float = 0.0,
 ) -> Material:
-    """A material of a random texture of the kind; ``scale`` is in repeats a metre, drawn out a little either way."""
+    """A material of a random texture of the kind; ``scale`` in repeats a metre, a little stretched."""
     low, high = texture_bank().kinds[kind]
     squash = dice.log_uniform(0.8, 1.25)
     turned = 0.0 if fitted or dice.chance(0.7) else 1.0
@@ -221,7 +221,7 @@ def thing_material(dice: Dice) -> Material:
 
 
 def fitted_picture(dice: Dice, kind: str, emission: float = 0.0, gloss: float = 0.0) -> Material:
-    """A texture shown once over the face with its own colours: posters, pages, screens, windows, book backs."""
+    """A texture once over the face in its own colours: posters, pages, screens, windows, book backs."""
     dim = dice.uniform(0.6, 1.0)
     return material(
         dice, kind, (0.01, 0.01, 0.01), (dim, dim, dim), fitted=True, emission=emission, gloss=gloss

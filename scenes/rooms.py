@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from .camera import View, choose_view
 from .dice import Dice
+from .edges import smooth_edges
 from .places import PLACES
 from .scene import Scene
-from .shader import shade, smooth_edges, soft_shadows
+from .shader import shade
+from .shadows import soft_shadows
 from .textures import texture_bank
 from .tracer import Float32, see
 
@@ -44,7 +46,7 @@ def draw_room(seed: int, index: int, height: int, width: int) -> tuple[NDArray[n
 def light_rows(scene: Scene, view: View) -> Float32:
     """The lamps nearest to what is seen, for the shader; in dark places now and then one at the camera."""
     dice = scene.dice
-    x, y, z = (float(v) for v in view.position + view.axes[:, 2] * 1.5)
+    x, _, z = (float(v) for v in view.position + view.axes[:, 2] * 1.5)
     near = sorted(scene.lights, key=lambda lamp: (lamp.x - x) ** 2 + (lamp.z - z) ** 2)[:3]
     rows = [(lamp.x, lamp.y, lamp.z, *lamp.colour, lamp.extent, lamp.shadow, lamp.falloff) for lamp in near]
     if not rows or dice.chance(0.08):
@@ -109,7 +111,10 @@ def render(
 
 
 def develop(dice: Dice, linear: Float32, middle: float | None = None) -> NDArray[np.uint8]:
-    """Exposure (so that ``middle``, or else the median, becomes a mid grey), white balance, vignette and tone curve."""
+    """Exposure, white balance, vignette and tone curve: linear light to 8 bits.
+
+    ``middle`` is the light to be exposed for; the picture's median if None.
+    """
     height, width, _ = linear.shape
     if middle is None:
         thin = linear[::2, ::2, 1]

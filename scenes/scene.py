@@ -110,7 +110,7 @@ class Scene:
         turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
         bevel: float = 0.004,
     ) -> None:
-        """A box about its centre; ``turn`` is yaw, pitch, roll; ``bevel`` (metres) rounds its edges for the light."""
+        """A box about its centre; ``turn`` is yaw, pitch, roll; ``bevel`` (metres) rounds its edges."""
         self._add(BOX, frame, place, half, look, turn, bevel)
 
     def ball(

@@ -1,7 +1,7 @@
 """The bank of procedural textures: made once, from a fixed seed, with numpy alone.
 
-A texture is uint8 (128, 128, 3) and says for each colour channel how far to go from a material's first colour to its second.
-Smaller copies (a mip pyramid) keep far surfaces from aliasing.
+A texture is uint8 (128, 128, 3) and says for each colour channel how far to go from a material's first
+colour to its second. Smaller copies (a mip pyramid) keep far surfaces from aliasing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Bank(NamedTuple):
 
 def _stretch(values: Grey) -> Grey:
     low, high = values.min(), values.max()
-    return (values - low) / (high - low + 1e-9)
+    return np.asarray((values - low) / (high - low + 1e-9))
 
 
 def _enlarge(cells: Grey) -> Grey:
@@ -177,7 +177,7 @@ def _rectangles(rng: np.random.Generator) -> Texture:
         top, left = rng.integers(0, SIDE, 2)
         high, wide = rng.integers(2, SIDE // 3, 2)
         picture[top : top + high, left : left + wide] = colour
-    return picture
+    return np.asarray(picture)
 
 
 def _poster(rng: np.random.Generator) -> Texture:
@@ -243,7 +243,7 @@ def _screen(rng: np.random.Generator) -> Texture:
         high, wide = rng.integers(30, 100, 2)
         pane = _page(rng) if rng.random() < 0.7 else _poster(rng)
         picture[top : top + high, left : left + wide] = pane[: SIDE - top, : SIDE - left][:high, :wide]
-    return picture
+    return np.asarray(picture)
 
 
 def _outside(rng: np.random.Generator) -> Texture:

@@ -2,9 +2,10 @@
 
 A primitive is a row of ``PRIMITIVE_WIDTH`` float32 numbers:
 ``kind, cx, cy, cz, r00 … r22 (columns are the local axes), hx, hy, hz, bevel, radius, casts, unused``.
-``radius`` is that of its bounding sphere. Kinds: a box; an ellipsoid; a truncated cone about the local y axis whose bottom radius is hx
-and top radius is hz. The room is the inside of an axis-aligned box ``x0, x1, y0, y1, z0, z1``; its six faces are surfaces 0-5
-(x0, x1, floor, ceiling, z0, z1) and primitive k is surface 6 + k; -1 is nothing.
+``radius`` is that of its bounding sphere. Kinds: a box; an ellipsoid; a truncated cone about the local y axis
+whose bottom radius is hx and top radius is hz. The room is the inside of an axis-aligned box
+``x0, x1, y0, y1, z0, z1``; its six faces are surfaces 0-5 (x0, x1, floor, ceiling, z0, z1), primitive k is
+surface 6 + k, and -1 is nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _enter_box(p: Float32, k: int, ox: float, oy: float, oz: float, dx: float, d
     near = max(min(ax, bx), min(ay, by), min(az, bz))
     far = min(max(ax, bx), max(ay, by), max(az, bz))
     if near < far and near > NEAR:
-        return near
+        return float(near)
     return FAR
 
 
@@ -146,7 +147,7 @@ def hidden(
     dy: float,
     dz: float,
 ) -> bool:
-    """Whether one of the first ``count`` casters of row ``q`` lies on the segment from o to o + d (a light)."""
+    """Whether one of the first ``count`` casters of row ``q`` lies between o and o + d (a light)."""
     length2 = dx * dx + dy * dy + dz * dz
     for i in range(count):
         k = casters[q, i]
@@ -183,7 +184,7 @@ def blocked(p: Float32, x: float, y: float, z: float, margin: float) -> bool:
 def _window(
     p: Float32, k: int, cam: Float32, view: Float32, focal: float, height: int, width: int
 ) -> tuple[int, int, int, int]:
-    """The pixels (top, bottom, left, right; half open) that can see primitive ``k``: its bounding box, projected."""
+    """The pixels (top, bottom, left, right; half open) that can see primitive ``k``: its box, projected."""
     hx, hy, hz = p[k, 13], p[k, 14], p[k, 15]
     if int(p[k, 0]) == CONE:
         hx = hz = max(hx, hz)
