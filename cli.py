@@ -20,6 +20,7 @@ import click
 
 from . import MdeasError, __version__
 from .pipeline.options import (
+    CleanConfig,
     CrawlConfig,
     DemoConfig,
     DepthTrainConfig,
@@ -271,6 +272,33 @@ def crawl(**options: Any) -> Report:
     from .pipeline.crawl import crawl
 
     return crawl(CrawlConfig(**options))
+
+
+@command("clean", "Raw pictures to usable ones, a reason for each.")
+@option("--fg", of=CleanConfig, type=FOLDER, show_default="data/raw/fg", help="Folder of raw cut-outs.")
+@option("--bg", of=CleanConfig, type=FOLDER, show_default="data/raw/bg", help="Folder of raw photos.")
+@option("--out", of=CleanConfig, type=FOLDER, help="Folder that gets fg/, bg/, clean.csv and review.html.")
+@option("--fg-min-side", of=CleanConfig, type=click.IntRange(min=4), help="Least longer side of an object.")
+@option("--fg-max-side", of=CleanConfig, type=click.IntRange(min=64), help="Larger objects are shrunk to it.")
+@option(
+    "--fg-min-coverage", of=CleanConfig, type=click.FloatRange(0, 1), help="Least solid share of its box."
+)
+@option("--bg-min-side", of=CleanConfig, type=click.IntRange(min=16), help="Least shorter side of a photo.")
+@option("--bg-max-aspect", of=CleanConfig, type=click.FloatRange(min=1), help="Longest shape of a photo.")
+@option("--bg-size", of=CleanConfig, type=click.IntRange(min=16), help="Side of the squares that are kept.")
+@option(
+    "--duplicate-bits", of=CleanConfig, type=click.IntRange(-1, 20), help="Hash distance; -1: same bytes."
+)
+@option("--cutout", of=CleanConfig, type=click.Choice(["none", "rembg"]), help="Cut out what has no alpha.")
+@jobs_option(CleanConfig)
+def clean(**options: Any) -> Report:
+    """Cleans data/raw/fg and data/raw/bg into data/fg and data/bg: broken, fake and repeated pictures out,
+    the others mended. clean.csv has a verdict and a reason for every file, review.html shows them; names in
+    keep.txt and drop.txt beside it win. Run again, it does only what is new.
+    """
+    from .pipeline.clean import clean
+
+    return clean(CleanConfig(**options))
 
 
 @command("make-masks", "The mask of every cut-out, from its alpha.")

@@ -134,13 +134,13 @@ def cross_check(data: bytes, messages: io.FileIO | None = None) -> None:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise BadPictureError(f"damaged picture (OpenCV: {_brief(error)})") from error
+        raise BadPictureError(f"truncated or damaged picture (OpenCV: {_brief(error)})") from error
     if pixels is None or not pixels.size:
-        raise BadPictureError("damaged or unusual picture: OpenCV cannot decode it")
+        raise BadPictureError("truncated or damaged picture (OpenCV cannot decode it)")
     if messages is not None and data[:2] == b"\xff\xd8":
         messages.seek(0)
         if _JPEG_DAMAGE.search(messages.read(1 << 16)):
-            raise BadPictureError("damaged picture (corrupt JPEG data)")
+            raise BadPictureError("truncated or damaged picture (corrupt JPEG data)")
 
 
 # ---------------------------------------------------------------- before decoding
@@ -167,7 +167,7 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise BadPictureError(f"more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except Exception as error:  # Pillow's parsers raise nearly anything on a damaged header
-        raise BadPictureError(f"damaged picture ({_brief(error)})") from error
+        raise BadPictureError(f"truncated or damaged picture ({_brief(error)})") from error
     try:
         _check_header(image)
     except BadPictureError:
@@ -175,7 +175,7 @@ def _open(data: bytes) -> Image.Image:
         raise
     except Exception as error:  # counting the frames reads on
         image.close()
-        raise BadPictureError(f"damaged picture ({_brief(error)})") from error
+        raise BadPictureError(f"truncated or damaged picture ({_brief(error)})") from error
     return image
 
 
@@ -206,11 +206,11 @@ def _check_png(data: bytes) -> None:
         content = memoryview(data)[position + 4 : end - 4]
         if zlib.crc32(content) != struct.unpack(">I", data[end - 4 : end])[0]:
             name = kind.decode("latin-1")
-            raise BadPictureError(f"damaged picture (wrong checksum of the PNG chunk {name})")
+            raise BadPictureError(f"truncated or damaged picture (wrong checksum of the PNG chunk {name})")
         if kind == b"IEND":
             return
         position = end
-    raise BadPictureError("truncated picture (the PNG has no end)")
+    raise BadPictureError("truncated or damaged picture (the PNG has no end)")
 
 
 # ---------------------------------------------------------------- after decoding

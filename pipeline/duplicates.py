@@ -32,10 +32,10 @@ class Candidate:
 
 
 def find_duplicates(candidates: Sequence[Candidate], max_bits: int) -> list[int | None]:
-    """For every candidate the position of the better one that it repeats, or None for those to keep.
+    """For every candidate the position of the better one that it repeats, None for those to keep.
 
-    Better is larger, then lossless, less mended, of a name that is no copy's, of more bytes. Mirror images are
-    no repetitions. A negative ``max_bits`` keeps all but pictures of the same bytes.
+    Better is larger, then lossless, less mended, of a name that is no copy's, of more bytes. Mirrored
+    ones are no repetitions. A negative ``max_bits`` keeps all but pictures of the same bytes.
     """
     order = sorted(range(len(candidates)), key=lambda position: _preference(candidates[position]))
     better: list[int | None] = [None] * len(candidates)

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError
-from .decode import BadPictureError, Pixels, decode
+from .decode import BadPictureError, decode
 
+Pixels = NDArray[np.uint8]
 Premultiplied = NDArray[np.uint16]
 
 # Fainter than 3 % opacity is haze left by a matting tool, not part of the object: trimming ignores it.
@@ -29,6 +30,12 @@ MIN_FOREGROUND_SHARE = 0.005
 # An inverted matte is opaque nearly all along the border of the canvas; a cut-out touches it here and there.
 MAX_BORDER_SHARE = 0.9
 MAX_BACKGROUND_ASPECT = 4.0
+
+# With 4:2:0 chroma a JPEG is coded in squares of this side.
+JPEG_BLOCK = 16
+
+# With 4:2:0 chroma a JPEG is coded in squares of this side.
+JPEG_BLOCK = 16
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -234,8 +241,9 @@ def decode_jpeg(data: bytes) -> Pixels:
 
 
 def encode_png(rgb: Pixels) -> bytes:
-    """Lossless 8-bit RGB PNG."""
-    return _encode(".png", np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8), [])
+    """Lossless 8-bit RGB PNG, or RGBA for four channels."""
+    code = cv2.COLOR_RGBA2BGRA if rgb.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    return _encode(".png", np.asarray(cv2.cvtColor(rgb, code), np.uint8), [])
 
 
 def decode_png(data: bytes) -> Pixels:

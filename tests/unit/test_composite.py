@@ -165,7 +165,7 @@ def test_unusable_files_are_left_out_by_name(
     assert reasons == {
         "fg/empty.png": "the file is empty",
         "fg/photo.jpg": "no alpha channel: not a cut-out",
-        "bg/page.jpg": "not a picture that can be read",
+        "bg/page.jpg": "a web page, not a picture",
         "bg/tiny.png": "40x30 is smaller than 64x64",
     }
     assert [asset.file for asset in report.flagged] == ["flat.png"]

@@ -153,7 +153,7 @@ def _animation(extension: str) -> bytes:
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"<!DOCTYPE html><html><body>404</body></html>", "not a picture that can be read"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "a web page, not a picture"),
         (_png(photo())[:-2000], "truncated or damaged"),
         (_jpeg(photo())[:-2000], "truncated or damaged"),
         (_flipped_byte(), "truncated or damaged"),
