@@ -1,6 +1,6 @@
 """Depth networks by name: what ``mdeas label-depth --model`` can choose from.
 
-A network of another kind is one class with :class:`DepthNetwork`'s three members and one line in ``DEPTH_MODELS``.
+A network of another kind is one class with the members of :class:`DepthNetwork` and one line in ``DEPTH_MODELS``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import MdeasError
-from .depth_net import fuse_batch_norm, load_weights, resize_for_network
+from .depth_net import fuse_batch_norm, load_weights, network_size, resize_for_network
 
 Kind = Literal["relative_disparity", "metric_depth"]
 Nearer = Literal["larger", "smaller"]
@@ -37,6 +37,7 @@ class DepthNetworkInfo:
     unit: str | None
     weights_sha256: str | None
     source: str
+    resize: str  # how a picture becomes the network's input, and its answer the picture's size again
 
 
 class DepthNetwork(Protocol):
@@ -49,6 +50,10 @@ class DepthNetwork(Protocol):
 
     info: DepthNetworkInfo
     value_range: tuple[float, float]
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width at which the network sees a picture of ``height`` x ``width``."""
+        ...
 
     def predict(self, rgb: Tensor) -> Tensor:
         """Values float32 (B, H, W) of pictures uint8 (B, 3, H, W), each independent of the others."""
@@ -82,9 +87,14 @@ class BundledDepthNetwork:
             unit=None,
             weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
             source=f"trained by mdeas on rendered rooms, {about.get('steps', '?')} steps",
+            resize="bilinear with antialiasing; the logarithm of the answer bilinear",
         )
         network = fuse_batch_norm(network).requires_grad_(False)
         self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """About ``INPUT_AREA`` pixels in the picture's aspect."""
+        return network_size(height, width)
 
     @torch.inference_mode()
     def predict(self, rgb: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ class _Run:
         for _, part in archives:
             sums = sums.merge(part)
         dataset_sha256 = self._state.properties["dataset_sha256"]
-        info = describe(self._labeller, sums, self._size, self._size, dataset_sha256)
+        info = describe(self._labeller, sums, self._size, dataset_sha256)
         info = dataclasses.replace(info, shards=tuple(record for record, _ in archives))
         write_json(self._folder / DEPTH_INFO_NAME, info)
         self._state.remove()

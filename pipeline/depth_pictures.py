@@ -80,7 +80,7 @@ def label_pictures(
             sums = sums.merge(outcome.sums) if outcome.sums else sums
         if not sums.pixels.pictures:
             raise MdeasError(f"no usable picture: {pictures} ({len(tasks)} files); {outcomes[0].fault}")
-        info = describe(labeller, sums, 0, 0)
+        info = describe(labeller, sums)
         write_json(out / DEPTH_INFO_NAME, info)
         state.remove()
     seconds = time.monotonic() - start

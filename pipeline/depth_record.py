@@ -202,11 +202,18 @@ def begin(folder: Path, properties: dict[str, Any], labels: str) -> State:
 
 
 def describe(
-    labeller: Labeller, sums: LabelSums, height: int, width: int, dataset_sha256: str | None = None
+    labeller: Labeller, sums: LabelSums, size: int | None = None, dataset_sha256: str | None = None
 ) -> DepthInfo:
-    """What labels made by ``labeller`` of pictures of this size are; the archives are the caller's to add."""
+    """What labels made by ``labeller`` are; the archives are the caller's to add.
+
+    Args:
+        labeller: What made them.
+        sums: Over all of them.
+        size: The pictures' side; None where they differ.
+        dataset_sha256: As in :class:`DepthInfo`.
+    """
     info = labeller.info
-    input_height, input_width = labeller.input_size(height, width)
+    input_height, input_width = labeller.network.input_size(size, size) if size else (None, None)
     return DepthInfo(
         mdeas_version=__version__,
         dataset_sha256=dataset_sha256,
@@ -222,7 +229,7 @@ def describe(
         offset=labeller.offset,
         input_height=input_height,
         input_width=input_width,
-        resize=labeller.resize,
+        resize=info.resize,
         precision=labeller.precision,
         micro_batch=labeller.micro_batch,
         device=labeller.device.type,

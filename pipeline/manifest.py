@@ -79,9 +79,11 @@ class DepthInfo:
         mdeas_version: The version that made them.
         dataset_sha256: Hash of the ``dataset.json`` that they belong to; None for a folder of pictures.
         model: The network's name; ``source`` says where its weights come from.
-        kind: What the quantity is, ``unit`` what it is counted in, ``nearer`` which of two values is nearer.
+        kind: What the quantity is, ``unit`` what it is counted in (None where it is relative).
+        nearer: Which of two values is nearer.
         scale, offset: The one mapping of the whole set from 16-bit values to the quantity.
-        input_height, input_width: What the network sees; ``resize`` says how a picture gets there and back.
+        input_height, input_width: What the network sees (None where pictures differ in size).
+        resize: How a picture gets there, and the answer back.
         precision: Of the network's arithmetic.
         micro_batch, device: Pictures a forward pass, and cpu or cuda: they decide the last bits.
         clipped: Share of values at either end of the 16 bits.
@@ -96,12 +98,12 @@ class DepthInfo:
     licence: str
     kind: Literal["relative_disparity", "relative_depth", "metric_depth"]
     nearer: Literal["larger", "smaller"]
-    unit: str
+    unit: str | None
     bits: int
     scale: float
     offset: float
-    input_height: int
-    input_width: int
+    input_height: int | None
+    input_width: int | None
     resize: str
     precision: str
     micro_batch: int

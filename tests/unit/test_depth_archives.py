@@ -31,21 +31,19 @@ class FakeLabeller:
     It also looks at how pictures arrive: an answer that depended on the batch would show in the bytes.
     """
 
-    precision, resize, scale, offset = "float32", "none", 0.5, 1.0
+    precision, scale, offset = "float32", 0.5, 1.0
 
     def __init__(
         self, jobs: int = 2, micro_batch: int = 4, device: str = "cpu", sleep_s: float = 0.0
     ) -> None:
         self.info = SimpleNamespace(
             name="fake", source="here", weights_sha256="0" * 64, licence="MIT", kind="relative_disparity",
-            nearer="larger", unit="1",
+            nearer="larger", unit=None, resize="none",
         )  # fmt: skip
+        self.network = SimpleNamespace(input_size=lambda height, width: (height // 2, width // 2))
         self.device = SimpleNamespace(type=device)
         self.jobs, self.micro_batch = jobs, micro_batch
         self.shapes: list[tuple[int, ...]] = []
-
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        return height, width
 
     def label(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint16]:
         self.shapes.append(pictures.shape)

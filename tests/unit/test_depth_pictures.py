@@ -19,18 +19,16 @@ from PIL import Image
 class FakeLabeller:
     """Depth is 256 times the red channel."""
 
-    precision, resize, scale, offset, micro_batch, jobs = "float32", "none", 0.5, 1.0, 8, 2
+    precision, scale, offset, micro_batch, jobs = "float32", 0.5, 1.0, 8, 2
 
     def __init__(self, name: str = "fake") -> None:
         self.info = SimpleNamespace(
             name=name, source="here", weights_sha256=None, licence="MIT", kind="relative_disparity",
-            nearer="larger", unit="1",
+            nearer="larger", unit=None, resize="none",
         )  # fmt: skip
+        self.network = SimpleNamespace(input_size=lambda height, width: (height // 2, width // 2))
         self.device = SimpleNamespace(type="cpu")
         self.calls = 0
-
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        return height, width
 
     def label(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint16]:
         self.calls += 1
