@@ -13,9 +13,9 @@ from .camera import View, aim
 from .dice import Dice
 from .figures import animal, bird, person
 from .outdoors import car, tree
-from .rooms import develop, render
+from .painter import Arrays, develop, illuminate, paint
 from .scene import Frame, Scene
-from .tracer import FAR, Float32, see
+from .tracer import FAR, see
 
 _MIN_SIDE_PX = 8
 _SAMPLES = 3  # along each axis
@@ -134,9 +134,7 @@ def _grey_floor() -> tuple[float, ...]:
     return (0.0,) * 9 + (0.3,) * 6 + (0.0,) * 2
 
 
-def _fit(
-    scene: Scene, arrays: tuple[Float32, Float32, Float32], view: View, longest_side: int
-) -> NDArray[np.uint8]:
+def _fit(scene: Scene, arrays: Arrays, view: View, longest_side: int) -> NDArray[np.uint8]:
     """Finds the object's frame with a small picture, then draws it at the size wanted and crops."""
     probe = 96
     depth = np.empty((probe, probe), np.float32)
@@ -146,7 +144,7 @@ def _fit(
     extent = max(np.ptp(rows), np.ptp(columns)) + 1 if rows.size else probe
     side = min(2048, math.ceil(longest_side * probe / extent))
     fine = side * _SAMPLES
-    linear, depth = render(scene, arrays, view, fine, fine, smooth=False)
+    linear, depth = paint(arrays, illuminate(scene, view), view, fine, fine, smooth=False)
     cover = (depth < FAR / 2).astype(np.float32)[:, :, None]
     linear *= cover
     places = [slice(first, None, _SAMPLES) for first in range(_SAMPLES)]

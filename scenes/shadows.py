@@ -43,13 +43,14 @@ def _openness(
     here: Float32,
     turn: int,
     compass: Float32,
+    reach: float,
 ) -> float:
     """Ambient occlusion from what rises nearby in the picture; ``here`` is the point and its normal."""
     height, width = depth.shape
-    reach = max(1.5, 0.22 * focal / depth[i, j])  # pixels that 0.22 m spans here
+    radius = max(1.5, reach * focal / depth[i, j])  # in pixels
     shut = 0.0
     for n in range(8):
-        far = reach * (0.35 if n & 1 else 1.0)
+        far = radius * (0.35 if n & 1 else 1.0)
         m = 2 * n + turn
         ii, jj = int(i + far * compass[m, 0]), int(j + far * compass[m, 1])
         if 0 <= ii < height and 0 <= jj < width:
@@ -70,7 +71,6 @@ def _openness(
 def soft_shadows(
     p: Float32,
     casters: Int16,
-    room: Float32,
     cam: Float32,
     view: Float32,
     focal: float,
@@ -78,6 +78,8 @@ def soft_shadows(
     surface: Int16,
     lights: Float32,
     step: int,
+    reach: float,
+    spin: float,
 ) -> tuple[Float32, Float32]:
     """Light let through and openness (ambient occlusion), one value per ``step`` x ``step`` pixels.
 
@@ -95,7 +97,7 @@ def soft_shadows(
     low, high = np.empty(3, np.float32), np.empty(3, np.float32)
     compass = np.empty((16, 2), np.float32)
     for n in range(16):
-        compass[n, 0], compass[n, 1] = math.sin(0.3927 * n), math.cos(0.3927 * n)
+        compass[n, 0], compass[n, 1] = math.sin(0.3927 * n + spin), math.cos(0.3927 * n + spin)
     for ti in range(0, rows, tile):
         for tj in range(0, columns, tile):
             low[:] = 1e9
@@ -147,5 +149,7 @@ def soft_shadows(
                             p, matter, q, counts[q], ox, oy, oz, dx, dy, dz
                         ):
                             through[bi, bj, q] = 1.0 - lights[q, 7]
-                    openness[bi, bj] = _openness(cam, view, focal, depth, i, j, here, turn & 1, compass)
+                    openness[bi, bj] = _openness(
+                        cam, view, focal, depth, i, j, here, turn & 1, compass, reach
+                    )
     return through, openness
