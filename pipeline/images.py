@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError
-from .decode import BadPictureError, decode
+from .decode import BadPictureError, cross_check, decode
 
 Pixels = NDArray[np.uint8]
 Premultiplied = NDArray[np.uint16]
@@ -47,7 +47,10 @@ def _fail(path: Path, reason: str) -> MdeasError:
 def _decode(path: Path) -> Pixels:
     """The picture at ``path``, decoded completely and upright: RGB or RGBA uint8 (H, W, 3 or 4) in sRGB."""
     try:
-        return decode(path.read_bytes()).pixels
+        data = path.read_bytes()
+        picture = decode(data)
+        cross_check(data)
+        return picture.pixels
     except BadPictureError as error:
         raise _fail(path, str(error)) from error
     except OSError as error:
