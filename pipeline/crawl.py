@@ -116,7 +116,7 @@ def crawl(config: CrawlConfig, client: Client | None = None, source: Source | No
         queries=queries,
         failures=dict(harvest.reasons.most_common()),
     )
-    if harvest.problems or any(query.held < query.asked for query in queries):
+    if any(query.held < query.asked for query in queries):
         raise MdeasError(_shortage(report, harvest.problems))
     return report
 
@@ -129,9 +129,7 @@ def _shortage(report: CrawlReport, problems: list[str]) -> str:
     """The one line that says what is missing, why, and what to do."""
     short = [f"{q.query} {q.held:,} of {q.asked:,}" for q in report.queries if q.held < q.asked]
     parts = [
-        f"only {report.held:,} of {report.asked:,} pictures came ({', '.join(short)})"
-        if short
-        else "not all came",
+        f"only {report.held:,} of {report.asked:,} pictures came ({', '.join(short)})",
         report.folder,
         *problems,
     ]

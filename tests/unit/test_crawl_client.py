@@ -18,6 +18,8 @@ from typing import Any
 
 import httpcore2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mdeas import __version__
 from mdeas.pipeline.http_client import Client, FetchError, Limits, Stopped, request_url
 from mdeas.pipeline.robots import forbids_ai
@@ -148,6 +150,18 @@ def test_how_an_address_goes_over_the_wire() -> None:
     assert url.host == b"xn--bcher-kva.example"
     assert url.target == b"/a%20b/%C3%BC%20?q=%C3%A9&r=1"
     assert b"\r" not in request_url("http://host/a\r\nX-Evil: 1").target
+
+
+@settings(max_examples=200)
+@given(st.text(), st.sampled_from(["", "http://", "https://h/", "http://h?", "http://[", "//"]))
+def test_any_text_is_an_address_or_none(text: str, start: str) -> None:
+    try:
+        url = request_url(start + text)
+    except FetchError as error:
+        assert error.reason == "not an address"
+    else:
+        wire = url.host + url.target
+        assert wire.isascii() and not any(byte <= 32 or byte == 127 for byte in wire)
 
 
 # --- redirects, statuses, retries ---
