@@ -1,0 +1,202 @@
+"""label-depth with a real network: torch, threads, devices, what a label is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mdeas import MdeasError
+from mdeas.models.depth import BundledDepthNetwork, DepthNetworkInfo
+from mdeas.models.depth_net import DepthNet, save_weights
+from mdeas.pipeline import depth_archives
+from mdeas.pipeline.depth import Labeller, label_depth
+from mdeas.pipeline.images import decode_gray16
+from mdeas.pipeline.manifest import read_manifest, sample_name, shard_name, write_manifest
+from mdeas.pipeline.options import LabelDepthConfig
+from mdeas.pipeline.reader import DatasetReader
+from mdeas.pipeline.shards import ShardWriter
+from PIL import Image
+from torch import Tensor, nn
+
+CPU = torch.device("cpu")
+TOTAL, PER_SHARD = 14, 10
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled network's shape with random weights that answer with more than a constant."""
+    torch.manual_seed(0)
+    network = DepthNet()
+    nn.init.normal_(network.head.weight, std=0.3)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(network, path, {"steps": "0"})
+    return path
+
+
+@pytest.fixture
+def dataset(dataset_dir: Path, tmp_path: Path) -> Path:
+    """``TOTAL`` samples in two archives."""
+    out, source, manifest = tmp_path / "set", DatasetReader(dataset_dir), read_manifest(dataset_dir)
+    out.mkdir()
+    for shard, first in enumerate(range(0, TOTAL, PER_SHARD)):
+        with ShardWriter(out / shard_name("fg_bg", shard)) as writer:
+            for number in range(first, min(first + PER_SHARD, TOTAL)):
+                writer.add(sample_name("fg_bg", number, TOTAL), source.encoded("fg_bg", number))
+    totals = {**manifest.totals, "samples": TOTAL}
+    write_manifest(out, dataclasses.replace(manifest, totals=totals, samples_per_shard=PER_SHARD))
+    return out
+
+
+def config(dataset: Path, weights: Path, **options: object) -> LabelDepthConfig:
+    chosen = {"batch": 5, "micro_batch": 4, "device": "cpu", "jobs": 1, **options}
+    return LabelDepthConfig(dataset=dataset, weights=weights, **chosen)  # type: ignore[arg-type]
+
+
+def labels_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("depth*"))}
+
+
+def test_labels_are_the_networks_answers_under_one_mapping(dataset: Path, weights: Path) -> None:
+    report = label_depth(config(dataset, weights))
+    reader = DatasetReader(dataset)
+    info = reader.depth_info
+    assert info is not None
+    network = BundledDepthNetwork(weights, CPU)
+    for index in (0, 5, 13):
+        rgb = torch.from_numpy(reader.fg_bg(index)).permute(2, 0, 1)[None]
+        answer = network.predict(rgb)[0].numpy()
+        label = reader.depth(index) * info.scale + info.offset
+        assert np.abs(label - answer).max() < 0.51 * info.scale + 1e-5 * answer.max()
+        assert answer.std() > 0.01
+    assert (info.model, info.kind, info.nearer, info.licence) == (
+        "bundled",
+        "relative_disparity",
+        "larger",
+        "MIT",
+    )
+    assert (info.input_height, info.input_width) == network.input_size(reader.size, reader.size)
+    assert (info.precision, info.device, info.micro_batch) == ("float32", "cpu", 4)
+    assert (report.samples, report.labelled, report.device) == (TOTAL, TOTAL, "cpu")
+
+
+def test_jobs_batches_and_restarts_change_no_byte(
+    dataset: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_depth(config(dataset, weights))
+    one_go = labels_of(dataset)
+    label_depth(config(dataset, weights, jobs=3, batch=1000, overwrite=True))
+    assert labels_of(dataset) == one_go
+
+    write, calls = depth_archives._Run._write, 0
+
+    def interrupted(run: depth_archives._Run, *rest: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        write(run, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(depth_archives._Run, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        label_depth(config(dataset, weights, overwrite=True))
+    monkeypatch.undo()
+    assert label_depth(config(dataset, weights, jobs=2)).labelled == TOTAL - 8
+    assert labels_of(dataset) == one_go
+
+
+def test_a_label_does_not_depend_on_what_shares_its_batch(dataset_dir: Path, weights: Path) -> None:
+    labeller = Labeller(BundledDepthNetwork(weights, CPU), CPU, micro_batch=4, jobs=1)
+    reader = DatasetReader(dataset_dir)
+    pictures = np.stack([reader.fg_bg(index) for index in (0, 20, 40, 60)])
+    with labeller.ready():
+        values = labeller.label(pictures)
+        assert np.array_equal(labeller.label(pictures[[2, 0, 3, 1]]), values[[2, 0, 3, 1]])
+        assert np.array_equal(labeller.label(pictures[[1, 1, 1, 1]]), values[[1, 1, 1, 1]])
+
+
+def test_torch_is_left_as_it_was(weights: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Labeller(BundledDepthNetwork(weights, CPU), CPU, 4, 1).ready():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+class Constant:
+    """A depth network that answers with the same value everywhere."""
+
+    info = DepthNetworkInfo(
+        name="constant", parameters=0, licence="MIT", kind="metric_depth", nearer="smaller", unit="metre",
+        weights_sha256=None, source="", resize="none",
+    )  # fmt: skip
+    value_range = (1.0, 9.0)
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def predict(self, rgb: Tensor) -> Tensor:
+        return torch.full((len(rgb), *rgb.shape[2:]), self.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [(1.0, 0), (9.0, 65535), (5.0, 32768), (-3.0, 0), (20.0, 65535), (1.0 + 8 / 65535, 1)],
+)
+def test_the_mapping_is_fixed_and_clips(value: float, stored: int) -> None:
+    labeller = Labeller(Constant(value), CPU, micro_batch=2, jobs=1)
+    with labeller.ready():
+        values = labeller.label(np.zeros((2, 3, 5, 3), np.uint8))
+    assert values.dtype == np.uint16
+    assert values.shape == (2, 3, 5)
+    assert (values == stored).all()
+    if 1 <= value <= 9:
+        assert stored * labeller.scale + labeller.offset == pytest.approx(value, abs=labeller.scale)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_answers_that_are_no_numbers_are_refused(value: float) -> None:
+    labeller = Labeller(Constant(value), CPU, micro_batch=1, jobs=1)
+    with labeller.ready(), pytest.raises(MdeasError, match=r"network constant.*another --model"):
+        labeller.label(np.zeros((1, 4, 4, 3), np.uint8))
+
+
+def test_what_cannot_be_labelled_is_said_in_one_line(dataset: Path, weights: Path, tmp_path: Path) -> None:
+    cases = {
+        r"no such depth network: hugo; choose one of .*bundled": {"model": "hugo"},
+        r"no such device: cuda:7": {"device": "cuda:7"},
+        r"no such device: gpu": {"device": "gpu"},
+        r"none\.safetensors": {"weights": tmp_path / "none.safetensors"},
+        r"no finished data set: .*nowhere.*mdeas make-dataset": {"dataset": tmp_path / "nowhere"},
+    }
+    for pattern, options in cases.items():
+        with pytest.raises(MdeasError, match=pattern) as caught:
+            label_depth(dataclasses.replace(config(dataset, weights), **options))
+        assert "\n" not in str(caught.value)
+    assert labels_of(dataset) == {}
+
+
+def test_a_folder_of_pictures(dataset_dir: Path, weights: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "labels"
+    folder.mkdir()
+    picture = DatasetReader(dataset_dir).fg_bg(3)
+    Image.fromarray(picture).save(folder / "one.png")
+    Image.fromarray(np.ascontiguousarray(picture[:40])).save(folder / "wide.png")
+    report = label_depth(config(tmp_path, weights, pictures=folder, out=out, jobs=2))
+    assert (report.samples, report.labelled) == (2, 2)
+    answer = (
+        BundledDepthNetwork(weights, CPU).predict(torch.from_numpy(picture).permute(2, 0, 1)[None])[0].numpy()
+    )
+    low, high = BundledDepthNetwork.value_range
+    label = decode_gray16((out / "one-depth.png").read_bytes()) / 65535 * (high - low) + low
+    assert np.abs(label - np.clip(answer, low, high)).max() < (high - low) / 65535
+    assert decode_gray16((out / "wide-depth.png").read_bytes()).shape == (40, 64)
+    assert np.asarray(Image.open(out / "one-preview.png")).shape == (64, 64, 3)
