@@ -247,7 +247,7 @@ class Client:
         ):
             answer = _Answer(response.status, [_text(header) for header in response.headers], b"")
             if answer.status != 200:
-                self._postpone(host, min(_retry_after(answer), self.limits.longest_wait_s))
+                self._postpone(host, _retry_after(answer))
                 return answer
             if wanted.robots and not self._ignore_robots and forbids_ai(answer.all("x-robots-tag")):
                 raise FetchError("noai", "the server forbids use for AI in X-Robots-Tag")
@@ -296,7 +296,11 @@ class Client:
         return Stopped() if self._stop.is_set() else error
 
     def _wait_for_turn(self, host: str, pause_s: float) -> None:
-        """Wait until this host may be asked again, and take the turn."""
+        """Wait until this host may be asked again, and take the turn.
+
+        Raises:
+            FetchError: If the host has asked us to stay away for longer than we wait.
+        """
         while True:
             with self._lock:
                 now = time.monotonic()
@@ -304,6 +308,8 @@ class Client:
                 if turn <= now:
                     self._next_request[host] = now + pause_s
                     return
+            if turn - now > max(self.limits.longest_wait_s, pause_s):
+                raise FetchError("asked to wait", f"{turn - now:.0f} s")
             self._sleep(turn - now)
 
     def _postpone(self, host: str, wait_s: float) -> None:

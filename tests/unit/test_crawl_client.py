@@ -214,6 +214,7 @@ def test_a_server_that_wants_hours_is_left_alone(web: Any, client: Client, after
     web.routes["/a"] = (429, {"Retry-After": after}, b"")
     with pytest.raises(FetchError, match=r"asked to wait [78]\d\d\d s"):
         client.get(web.url("/a"), robots=False)
+    assert reason(client, web.url("/b"), robots=False) == "asked to wait"  # without being asked again
     assert len(web.hits) == 1
 
 
