@@ -99,7 +99,8 @@ def decode(data: bytes) -> Picture:
             that has
             no place in 8 bits.
     """
-    with _open(data) as image:
+    # Pillow warns of odd metadata, and of bombs, for which the limit here is stricter.
+    with warnings.catch_warnings(action="ignore"), _open(data) as image:
         if image.format == "PNG":
             _check_png(data)
         try:
@@ -159,9 +160,7 @@ def _open(data: bytes) -> Image.Image:
         if pattern.match(start) or pattern.match(data[:64]):
             raise BadPictureError(what)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # also of bombs: the limit below is stricter
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise BadPictureError("not a picture that can be read") from error
     except Image.DecompressionBombError as error:

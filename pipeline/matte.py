@@ -61,6 +61,8 @@ def check_alpha(rgba: Pixels) -> None:
         BadPictureError: Opaque, empty, faint, haze all over, or inverted.
     """
     alpha = rgba[:, :, 3]
+    if int(alpha.max()) == 1:
+        alpha = alpha * np.uint8(255)  # as mend_alpha does: a program has stored it as 0 and 1
     least, most = int(alpha.min()), int(alpha.max())
     if most == 0:
         raise BadPictureError("empty: alpha is 0 everywhere")
@@ -133,7 +135,12 @@ def has_checkerboard(rgb: Pixels, min_share: float = 0.12) -> bool:
         like &= np.abs(here - right) >= 16
         like &= np.abs(here - down) >= 16
         like &= neutral[:-cell:step, :-cell:step] & neutral[cell::step, cell::step]
-        if float(np.mean(like)) > min_share and _two_levels(here[like]):
+        # Two cells on, it repeats, which a single crossing of two edges does not.
+        first = grey[: -2 * cell : step, : -2 * cell : step]
+        like = like[: first.shape[0], : first.shape[1]]
+        like &= np.abs(first - grey[: -2 * cell : step, 2 * cell :: step]) <= 10
+        like &= np.abs(first - grey[2 * cell :: step, : -2 * cell : step]) <= 10
+        if float(np.mean(like)) > min_share and _two_levels(first[like]):
             return True
     return False
 
