@@ -34,7 +34,7 @@ from .assets import (
     prepared_array,
 )
 from .canvas import Canvas, Foreground
-from .lock import locked
+from .lock import LOCK_NAME, locked
 from .manifest import (
     BACKGROUNDS_NAME,
     FORMAT_VERSION,
@@ -134,8 +134,7 @@ def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
         manifest = read_manifest(config.out)
         _refuse_other(config.out, manifest, options, sources)
         if _is_complete(config.out, manifest):
-            # A kill after the very last step leaves only this.
-            shutil.rmtree(config.out / WORK_NAME, ignore_errors=True)
+            _sweep(config.out)
             return _report(config, manifest, folders, made=0, started=started)
     with _writable(config.out):
         config.out.mkdir(parents=True, exist_ok=True)
@@ -232,6 +231,13 @@ def _is_complete(out: Path, manifest: DatasetManifest) -> bool:
 def _is_there(out: Path, record: ShardRecord) -> bool:
     path = out / record.name
     return path.exists() and path.stat().st_size == record.bytes
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a kill after the very last step leaves, unless another command works here just now."""
+    if (out / WORK_NAME).exists() or (out / LOCK_NAME).exists():
+        with contextlib.suppress(MdeasError), locked(out):
+            shutil.rmtree(out / WORK_NAME, ignore_errors=True)
 
 
 def _remove_own(out: Path) -> None:

@@ -154,13 +154,13 @@ def _animation(extension: str) -> bytes:
     [
         (b"", "the file is empty"),
         (b"<!DOCTYPE html><html><body>404</body></html>", "a web page, not a picture"),
-        (_png(photo())[:-2000], "truncated or damaged"),
-        (_jpeg(photo())[:-2000], "truncated or damaged"),
-        (_flipped_byte(), "truncated or damaged"),
+        (_png(photo())[:-2000], "truncated"),
+        (_jpeg(photo())[:-2000], "truncated"),
+        (_flipped_byte(), "damaged picture"),
         (_bomb(), "more than 100 megapixels"),
         (_animation("GIF"), "animated or with several pages"),
         (_animation("WEBP"), "animated or with several pages"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "not a picture|damaged"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "not a picture|damaged|truncated"),
     ],
 )
 @pytest.mark.parametrize("read", [images.read_foreground, images.read_background])
