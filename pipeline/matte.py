@@ -106,7 +106,7 @@ def _enclosed_share(clear: NDArray[np.bool_]) -> float:
     return (total - outside) / total
 
 
-def has_checkerboard(rgb: Pixels, min_share: float = 0.12) -> bool:
+def has_checkerboard(rgb: Pixels, min_share: float = 0.08) -> bool:
     """Whether a checkerboard of two greys, as editors draw behind transparency, covers part of a picture.
 
     On such a board a pixel equals its diagonal neighbour one cell away and differs from its neighbours one
