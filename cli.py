@@ -218,6 +218,7 @@ def cli() -> None:
     Every command runs with no arguments, in this order:
 
     \b
+      mdeas crawl, clean    pictures into data/fg, data/bg, where you have none yet
       mdeas make-dataset    data/fg, data/bg  ->  data/dataset (the bundled pictures without them)
       mdeas label-depth     a depth label for every sample
       mdeas stats           exact mean and standard deviation
