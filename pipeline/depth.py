@@ -20,6 +20,7 @@ from ..models.device import choose_device
 from .depth_archives import label_archives
 from .depth_pictures import label_pictures
 from .depth_record import MAX_VALUE, LabelDepthReport
+from .manifest import read_manifest
 from .options import LabelDepthConfig
 from .parallel import usable_cores
 
@@ -34,6 +35,8 @@ def label_depth(config: LabelDepthConfig) -> LabelDepthReport:
         MdeasError: If the network, the device or the data set is not there or damaged, or if labels exist
             that were made with other options.
     """
+    if config.pictures is None:
+        read_manifest(config.dataset)  # before torch's network: a wrong path is said at once
     device = choose_device(config.device)
     network = create_depth_network(config.model, config.weights, device)
     labeller = Labeller(network, device, config.micro_batch, config.jobs)
