@@ -20,7 +20,7 @@ from .depth_record import (
     describe,
     properties_of,
 )
-from .images import decode_gray16, encode_gray16, encode_png, read_background
+from .images import decode_gray16, encode_gray16, encode_png, read_picture
 from .lock import locked
 from .manifest import DEPTH_INFO_NAME, write_bytes, write_json
 from .preview import colour_depth
@@ -130,7 +130,7 @@ def _label(labeller: Labeller, task: _Task) -> _Outcome:
         data = task.label.read_bytes()
         return _Outcome(LabelSums.of(decode_gray16(data)[None]), len(data))
     try:
-        picture = read_background(task.picture)
+        picture = read_picture(task.picture)
     except MdeasError as error:
         return _Outcome(fault=str(error))
     values = labeller.label(picture[None])

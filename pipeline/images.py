@@ -121,6 +121,18 @@ def read_background(path: Path, min_side: int = 1) -> Pixels:
     return np.ascontiguousarray(pixels[:, :, :3])
 
 
+def read_picture(path: Path) -> Pixels:
+    """Any picture as RGB uint8 (H, W, 3), upright; what is transparent shows white.
+
+    Raises:
+        MdeasError: With file and reason, if it cannot be read.
+    """
+    pixels = _decode(path)
+    if pixels.shape[2] == 4:
+        return paste(np.full_like(pixels[:, :, :3], 255), pixels, 0, 0)
+    return np.ascontiguousarray(pixels)
+
+
 def square(rgb: Pixels, size: int) -> Pixels:
     """The central square of ``rgb`` at ``size`` x ``size``: area average when shrinking, bicubic when not."""
     height, width = rgb.shape[:2]

@@ -91,6 +91,17 @@ def test_files_that_are_no_pictures_are_listed(pictures: Path, tmp_path: Path) -
     assert "2 files left out" in report.summary()
 
 
+def test_any_form_of_picture(pictures: Path, tmp_path: Path) -> None:
+    rgba = np.zeros((10, 90, 4), np.uint8)  # long and narrow, half of it transparent
+    rgba[:, :45] = [80, 0, 0, 255]
+    Image.fromarray(rgba).save(pictures / "strip.png")
+    out = tmp_path / "labels"
+    assert label_pictures(pictures, out, as_labeller()).rejected == ()
+    label = decode_gray16((out / "strip-depth.png").read_bytes())
+    assert (label[:, :45] == 80 * 256).all()
+    assert (label[:, 45:] == 255 * 256).all()
+
+
 def test_folders_that_cannot_be_labelled(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(MdeasError, match="no such folder"):
         label_pictures(tmp_path / "none", tmp_path / "labels", as_labeller())
