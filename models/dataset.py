@@ -22,6 +22,7 @@ from ..pipeline.manifest import DepthInfo
 from ..pipeline.reader import DatasetReader
 from .metrics import LABEL_STEPS
 
+HALF = 127  # of a mask's 255
 Value = TypeVar("Value", np.uint8, np.uint16)
 
 # Decoded backgrounds are kept up to this many bytes.
@@ -61,7 +62,7 @@ class FgBgDataset(Dataset[Sample]):
         path: The data set's folder.
         split: train, seen, new_bg, new_fg or new_both.
         size: Side of the tensors; None is the data set's own. Pictures and depth are resized by area
-            (bilinear when growing), masks by nearest neighbour, so that they stay 0 or 1.
+            (bilinear when growing); masks too, and cut at one half, so that they stay 0 or 1.
         limit: At most this many samples, a subset drawn with ``seed``.
         seed: Of that subset.
 
@@ -139,7 +140,7 @@ class FgBgDataset(Dataset[Sample]):
         return found
 
 
-def label_meaning(info: DepthInfo) -> dict[str, str | float]:
+def label_meaning(info: DepthInfo) -> dict[str, str | float | None]:
     """The part of ``depth.json`` that a trained network has to carry: what its depth output stands for."""
     return {
         "model": info.model,
@@ -205,5 +206,5 @@ def _resize(pixels: NDArray[Value], size: int) -> NDArray[Value]:
 def _resize_mask(mask: Pixels, size: int) -> Pixels:
     if mask.shape[0] == size:
         return mask
-    # The plain INTER_NEAREST samples from the corner of a pixel and shifts a shrunken mask by half of one.
-    return cast(Pixels, cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT))
+    # A pixel is what most of its area is: nearest neighbour would shift the mask by up to half a pixel.
+    return np.where(_resize(mask, size) > HALF, np.uint8(255), np.uint8(0))

@@ -1,7 +1,7 @@
 """Losses: functions on tensors, and the named presets that ``mdeas train --loss`` chooses from.
 
 Everything here reads (B, 1, H, W) float tensors on the scale of the labels (see ``models.base.heads``) and
-works in float32 whatever it is given.
+works in float32 at least.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def require_same_shape(pred: Tensor, target: Tensor) -> None:
         )
 
 
+def wide(x: Tensor) -> Tensor:
+    """At least float32: variances and small errors cancel in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def gaussian_taps(window: int = SSIM_WINDOW, sigma: float = SSIM_SIGMA) -> Tensor:
     """Weights of a one-dimensional Gaussian that sum to 1, float64 (window,)."""
     offsets = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
@@ -40,25 +45,25 @@ def gaussian_taps(window: int = SSIM_WINDOW, sigma: float = SSIM_SIGMA) -> Tenso
 
 
 @lru_cache(maxsize=32)
-def _gaussian_band(side: int, window: int, sigma: float, device: torch.device) -> Tensor:
+def _gaussian_band(side: int, window: int, sigma: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(side, side) matrix whose product with a signal is its Gaussian blur with zero padding; symmetric."""
     reach = window // 2
     with torch.inference_mode(False):  # it is kept, and a later call may need gradients through it
         positions = torch.arange(side)
         distance = positions[:, None] - positions[None, :]
         taps = gaussian_taps(window, sigma)[(distance + reach).clamp(0, window - 1)]
-        return torch.where(distance.abs() <= reach, taps, 0.0).to(device=device, dtype=torch.float32)
+        return torch.where(distance.abs() <= reach, taps, 0.0).to(device=device, dtype=dtype)
 
 
 def gaussian_blur(x: Tensor, window: int = SSIM_WINDOW, sigma: float = SSIM_SIGMA) -> Tensor:
-    """Blur (N, H, W) float32 with zero padding.
+    """Blur float (N, H, W) with zero padding.
 
     A banded matrix product on both sides: on two CPU cores, forward and backward of the whole loss take a
     twentieth of the time of plain 11x11 convolutions on one channel, which no kernel is tuned for.
     """
     count, height, width = x.shape
-    columns = _gaussian_band(width, window, sigma, x.device)
-    rows = _gaussian_band(height, window, sigma, x.device)
+    columns = _gaussian_band(width, window, sigma, x.device, x.dtype)
+    rows = _gaussian_band(height, window, sigma, x.device, x.dtype)
     return torch.matmul(rows, (x.reshape(count * height, width) @ columns).reshape(count, height, width))
 
 
@@ -76,7 +81,7 @@ def ssim_map(pred: Tensor, target: Tensor, window: int = SSIM_WINDOW, sigma: flo
         ValueError: If shapes differ.
     """
     require_same_shape(pred, target)
-    x, y = pred[:, 0].float(), target[:, 0].detach().float()
+    x, y = wide(pred[:, 0]), wide(target[:, 0].detach())
     # Targets are blurred apart: nothing flows back into them, so half of the backward pass is not needed.
     mean_y, square_y = gaussian_blur(torch.cat([y, y * y]), window, sigma).chunk(2)
     mean_x, square_x, product = gaussian_blur(torch.cat([x, x * x, x * y]), window, sigma).chunk(3)
@@ -97,13 +102,13 @@ def ssim_loss(pred: Tensor, target: Tensor) -> Tensor:
 def mse_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Mean squared error; scalar."""
     require_same_shape(pred, target)
-    return torch.mean((pred.float() - target.float()) ** 2)
+    return torch.mean((wide(pred) - wide(target)) ** 2)
 
 
 def l1_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error; scalar."""
     require_same_shape(pred, target)
-    return torch.mean((pred.float() - target.float()).abs())
+    return torch.mean((wide(pred) - wide(target)).abs())
 
 
 def mdeas_loss(pred: Heads, target: Heads) -> LossTerms:

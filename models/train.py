@@ -337,7 +337,7 @@ def check_names(config: TrainConfig) -> None:
             raise MdeasError(
                 f"no {kind} is called {name!r}; there are: {', '.join(known)}; choose with --{kind}"
             )
-    if Path(config.run).name != config.run or config.run in ("", "."):
+    if Path(config.run).name != config.run or config.run in ("", ".", ".."):
         raise MdeasError(f"not a name for a run: {config.run!r}; use a plain name, and --runs for the folder")
 
 
