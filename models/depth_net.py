@@ -1,8 +1,8 @@
 """The bundled depth network: a timm backbone and a light decoder that answer with log inverse depth.
 
 Built for CPUs: dense and group convolutions, ReLU and BatchNorm only, so that bfloat16 pays while training and
-every BatchNorm folds into its convolution for inference. The coarsest map, a few cells, passes through one
-transformer block that knows where each cell is, because the layout of a room is a question about the whole picture.
+every BatchNorm folds into its convolution for inference. The coarsest cells are told of the whole picture
+and of their place in it, because the layout of a room is a question about both.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ STRIDE = 32  # sides of the input are multiples of this
 # Any fixed centre and spread do; the training pictures have about these.
 INPUT_MEAN = 0.45
 INPUT_STD = 0.25
+_COORDINATES = 2
 # Mean log inverse depth of the rendered scenes: the head starts there.
 OUTPUT_BIAS = -0.75
 
@@ -37,7 +38,6 @@ class DepthNetConfig:
 
     backbone: str = "regnetx_002"
     widths: tuple[int, int, int, int, int] = (128, 96, 64, 48, 32)
-    heads: int = 4
 
 
 class ConvBlock(nn.Sequential):
@@ -53,40 +53,28 @@ class ConvBlock(nn.Sequential):
 
 
 class ContextBlock(nn.Module):
-    """One transformer block over the coarsest cells, with their coordinates added (pre-norm)."""
+    """Lets every one of the coarsest cells know the whole picture and its own place in it."""
 
-    def __init__(self, channels: int, heads: int) -> None:
-        """``channels`` must be divisible by ``heads``."""
+    def __init__(self, channels: int) -> None:
+        """``channels`` in and out."""
         super().__init__()
-        self.heads = heads
-        self.position = nn.Linear(6, channels)
-        self.norm_attention = nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.project = nn.Linear(channels, channels)
-        self.norm_mlp = nn.LayerNorm(channels)
-        self.mlp = nn.Sequential(
-            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
-        )
+        self.whole = nn.Conv2d(channels, channels, 1)
+        self.mix = ConvBlock(2 * channels + _COORDINATES, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        batch, channels, height, width = x.shape
-        tokens = x.flatten(2).transpose(1, 2) + self.position(_coordinates(height, width, x))  # (B, hw, C)
-        qkv = self.qkv(self.norm_attention(tokens)).unflatten(2, (3, self.heads, channels // self.heads))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, hw, C / heads)
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        tokens = tokens + self.project(mixed)
-        tokens = tokens + self.mlp(self.norm_mlp(tokens))
-        return tokens.transpose(1, 2).reshape(batch, channels, height, width)
+        whole = F.relu(self.whole(x.mean(dim=(2, 3), keepdim=True))).expand_as(x)
+        place = _coordinates(*x.shape[-2:], x).expand(len(x), -1, -1, -1)
+        mixed: Tensor = self.mix(torch.cat([x, whole, place.to(x.dtype)], dim=1))
+        return x + mixed
 
 
 def _coordinates(height: int, width: int, like: Tensor) -> Tensor:
-    """(hw, 6): x, y in -1..1 and their low powers, so that a linear map of them can bend."""
+    """(1, 2, height, width): x and y of the cells' centres, -1..1."""
     y = (torch.arange(height, device=like.device, dtype=torch.float32) * 2 + 1) / height - 1
     x = (torch.arange(width, device=like.device, dtype=torch.float32) * 2 + 1) / width - 1
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-    powers = (grid_x, grid_y, grid_x**2, grid_y**2, grid_x * grid_y, grid_y**3)
-    return torch.stack(powers, dim=-1).flatten(0, 1)
+    return torch.stack([grid_x, grid_y])[None]
 
 
 class DepthNet(nn.Module):
@@ -101,7 +89,7 @@ class DepthNet(nn.Module):
         if len(taps) != len(config.widths):
             raise ValueError(f"{config.backbone} has {len(taps)} feature maps, expected {len(config.widths)}")
         self.reduce = ConvBlock(taps[0], config.widths[0], 1)
-        self.context = ContextBlock(config.widths[0], config.heads)
+        self.context = ContextBlock(config.widths[0])
         self.refine = ConvBlock(config.widths[0], config.widths[0], 3)
         self.lateral = nn.ModuleList(
             nn.Conv2d(tap, width, 1) for tap, width in zip(taps[1:], config.widths[1:], strict=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -21,7 +22,7 @@ from .. import MdeasError
 from ..pipeline.options import DepthTrainConfig
 from ..pipeline.progress import Progress
 from .depth_augment import augment
-from .depth_eval import evaluate_pairs
+from .depth_eval import evaluate_frames, frame_names, predict_log_disparity, read_frames
 from .depth_loss import depth_loss
 from .depth_net import DepthNet, DepthNetConfig, save_weights
 from .depth_scenes import draw_training_scene
@@ -96,7 +97,7 @@ def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
                 saved = now
                 state.save(config.out / "last.ckpt")
             if config.pairs is not None and now - evaluated > EVALUATE_EVERY_S:
-                journal.write(step=state.step, **evaluate_pairs(state.averaged, config.pairs, EVERY_PAIR))
+                journal.write(step=state.step, **_judge(state.averaged, config.pairs, EVERY_PAIR))
                 evaluated = time.monotonic()
     state.seconds += time.monotonic() - saved
     state.save(config.out / "last.ckpt")
@@ -255,6 +256,15 @@ def _stream_config(config: DepthTrainConfig) -> StreamConfig:
     )  # fmt: skip
 
 
+def _judge(network: DepthNet, pairs: Path, every: int) -> dict[str, float]:
+    """Mean metrics over every ``every``-th frame of ``pairs``."""
+
+    def predict(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return predict_log_disparity(network, rgb)
+
+    return evaluate_frames(predict, read_frames(frame_names(pairs, every)))
+
+
 class _Journal:
     """One JSON line every so often: the mean loss, the rate, and whatever else there is to say."""
 
@@ -288,5 +298,5 @@ def _finish(state: _TrainState, config: DepthTrainConfig) -> DepthTrainReport:
     save_weights(state.averaged, path, about)
     metrics = {}
     if config.pairs is not None:
-        metrics[str(config.pairs)] = evaluate_pairs(state.averaged, config.pairs, 1)
+        metrics[str(config.pairs)] = _judge(state.averaged, config.pairs, 1)
     return DepthTrainReport(str(config.out), state.step, scenes, state.seconds / 3600, str(path), metrics)
