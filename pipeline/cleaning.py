@@ -28,6 +28,7 @@ from .matte import (
     mend_alpha,
     mend_colours,
     no_alpha_reason,
+    stretch_alpha,
     trim_margins,
 )
 from .review import picture_card
@@ -177,17 +178,15 @@ def _clean_foreground(
         check_alpha(rgba)
     except BadPictureError as complaint:
         _judged(task.forced, changes, complaint)
-    if int(rgba[:, :, 3].min()) == 0:
-        rgba, margins = trim_margins(rgba)  # first, so that a small object on a huge canvas keeps its pixels
-    else:
-        margins = []
+    rgba, stretched = stretch_alpha(rgba)
+    rgba, margins = trim_margins(rgba)  # before shrinking: a small object on a huge canvas keeps its pixels
     factor = max(*rgba.shape[:2], 1) // (2 * limits.keep_side)
     if factor > 1:
         rgba = images.reduce_rgba(rgba, factor)
     if rgba.size:
         rgba, mended = mend_alpha(rgba)
         rgba, more = trim_margins(rgba)
-        changes += [*mended, *(margins or more)]
+        changes += [*stretched, *mended, *(margins or more)]
     if not rgba.size:
         raise BadPictureError("empty: nothing is visible")
     try:
@@ -202,7 +201,7 @@ def _clean_foreground(
     rgba, freed = mend_colours(rgba)
     # A transparent rim of one pixel: every program then sees a cut-out, also in an object that fills its box.
     rimmed = np.pad(rgba, ((1, 1), (1, 1), (0, 0)))
-    return rimmed, float(height * width * factor**2 if factor > 1 else height * width), [*changes, *freed]
+    return rimmed, float(height * width * max(factor, 1) ** 2), [*changes, *freed]
 
 
 def _clean_background(

@@ -77,8 +77,8 @@ def run_isolated(
                 if worker.task is None:
                     continue
                 if worker.pipe in ready:
-                    outcome: R | Lost[T] | None = worker.take(worker.task)
-                    if outcome is None:
+                    outcome: Any = worker.take(worker.task)
+                    if outcome is _Ready.READY:
                         continue  # it has only said that it is there
                 elif time.monotonic() - worker.started >= timeout_s:
                     outcome = Lost(worker.task, f"decoding it took longer than {timeout_s:g} s")
@@ -114,7 +114,7 @@ class _Worker(Generic[T]):
             self.pipe.send(task)
 
     def take(self, task: T) -> Any:
-        """The result, ``Lost`` if the process has died over the task, None when it has only begun."""
+        """The result, or ``Lost`` if the process has died over the task; first of all, ``READY``."""
         try:
             result, error = self.pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -123,7 +123,6 @@ class _Worker(Generic[T]):
             raise error
         if result is _Ready.READY:
             self.is_ready = True
-            return None
         return result
 
     def _death(self) -> str:

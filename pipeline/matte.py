@@ -62,7 +62,7 @@ def check_alpha(rgba: Pixels) -> None:
     """
     alpha = rgba[:, :, 3]
     if int(alpha.max()) == 1:
-        alpha = alpha * np.uint8(255)  # as mend_alpha does: a program has stored it as 0 and 1
+        alpha = alpha * np.uint8(255)  # as stretch_alpha does: a program has stored it as 0 and 1
     least, most = int(alpha.min()), int(alpha.max())
     if most == 0:
         raise BadPictureError("empty: alpha is 0 everywhere")
@@ -169,27 +169,35 @@ def _two_levels(values: NDArray[np.int16]) -> bool:
 # ---------------------------------------------------------------- mending alpha
 
 
+def stretch_alpha(rgba: Pixels) -> tuple[Pixels, list[Change]]:
+    """A copy with alpha over the whole range, from a canvas on which it begins above 0 or is only 0 and 1."""
+    least, most = int(rgba[:, :, 3].min()), int(rgba[:, :, 3].max())
+    levels = np.arange(256)
+    if 0 < least <= MAX_HAZE_FLOOR:
+        table = np.clip((levels - least) * 255 // (255 - least), 0, 255)
+        change = Change(f"haze: alpha never below {least}", "haze taken off")
+    elif most == 1:
+        table = np.clip(levels * 255, 0, 255)
+        change = Change("alpha stored as 0 and 1", "scaled to 0 and 255")
+    else:
+        return rgba, []
+    stretched = rgba.copy()
+    stretched[:, :, 3] = table.astype(np.uint8)[rgba[:, :, 3]]
+    return stretched, [change]
+
+
 def mend_alpha(rgba: Pixels) -> tuple[Pixels, list[Change]]:
-    """A copy without haze and specks, with alpha over the whole range."""
+    """A copy without patches of haze and without specks."""
     changes: list[Change] = []
-    alpha = rgba[:, :, 3]
-    floor = int(alpha.min())
     mended = rgba.copy()
-    if floor > 0:
-        spread = np.clip((alpha.astype(np.int32) - floor) * 255 // max(255 - floor, 1), 0, 255)
-        alpha = spread.astype(np.uint8)
-        changes.append(Change(f"haze: alpha never below {floor}", "haze taken off"))
-    elif int(alpha.max()) == 1:
-        alpha = alpha * np.uint8(255)
-        changes.append(Change("alpha stored as 0 and 1", "scaled to 0 and 255"))
+    alpha = mended[:, :, 3]
     faint = (alpha > 0) & (alpha <= HAZE_ALPHA)
-    if floor == 0 and float(np.mean(faint)) > 0.1:
+    if float(np.mean(faint)) > 0.1:
         changes.append(Change("haze over a part of the canvas", "haze taken off"))
-    alpha = np.where(faint, 0, alpha).astype(np.uint8)
-    alpha, specks = _without_specks(alpha)
+    alpha[faint] = 0
+    mended[:, :, 3], specks = _without_specks(alpha)
     if specks:
         changes.append(Change(f"{specks} stray specks", "specks removed"))
-    mended[:, :, 3] = alpha
     return mended, changes
 
 

@@ -13,6 +13,7 @@ from mdeas.pipeline.matte import (
     mend_alpha,
     mend_colours,
     no_alpha_reason,
+    stretch_alpha,
     trim_margins,
 )
 from numpy.typing import NDArray
@@ -51,6 +52,7 @@ GOOD = cutout(texture(), matte())
 
 def test_a_cut_out_is_good_and_stays_as_it_is() -> None:
     check_alpha(GOOD)
+    assert stretch_alpha(GOOD) == (GOOD, [])
     mended, changes = mend_alpha(GOOD)
     assert changes == []
     np.testing.assert_array_equal(mended[:, :, 3][GOOD[:, :, 3] > 7], GOOD[:, :, 3][GOOD[:, :, 3] > 7])
@@ -128,7 +130,7 @@ def test_other_pictures_have_no_checkerboard(picture: NDArray[np.float64]) -> No
 def test_haze_is_taken_off_and_the_box_shrinks() -> None:
     hazy = GOOD.copy()
     hazy[:, :, 3] = np.maximum(hazy[:, :, 3], 3)
-    mended, changes = mend_alpha(hazy)
+    mended, changes = stretch_alpha(hazy)
     assert [change.done for change in changes] == ["haze taken off"]
     assert mended[0, 0, 3] == 0 and mended[60, 80, 3] == 255
     assert trim_margins(mended)[0].shape[0] < 100
@@ -148,7 +150,7 @@ def test_alpha_of_0_and_1_is_scaled() -> None:
     with pytest.raises(BadPictureError, match="faint"):
         check_alpha(np.where(flat == 1, 2, flat).astype(np.uint8))
     check_alpha(flat)
-    mended, changes = mend_alpha(flat)
+    mended, changes = stretch_alpha(flat)
     assert set(np.unique(mended[:, :, 3])) == {0, 255} and "0 and 1" in changes[0].was
 
 
