@@ -4,8 +4,8 @@
 
 The published loop is a minimal re-creation of what the data sets before this one were made with: for every
 pair the pictures are opened anew with Pillow, pasted, saved as JPEG with ``optimize=True`` (the mask too) and
-appended to a zip. Its cut-outs have their final size on disk, so it never resizes; ours does. Candidates run in
-turn, and each figure is the median of the repeats.
+appended to a zip. Its cut-outs have their final size on disk, so it never resizes; ours does. Candidates run
+in turn, and each figure is the median of the repeats.
 """
 
 from __future__ import annotations

@@ -69,11 +69,11 @@ class Canvas:
             marker = bytes((0xFF, _RESTART + row % 8))
             self._starts.append(self._stream.index(marker, self._starts[-1]) + 2)
 
-    def composite(self, placed: Premultiplied, x: int, y: int) -> bytes:
-        """The JPEG of the background with ``placed`` over it at column ``x``, row ``y``."""
+    def composite(self, placed: Premultiplied, alpha: Pixels, x: int, y: int) -> bytes:
+        """The JPEG of the background with ``placed``, whose alpha is given, at column ``x``, row ``y``."""
         height, width = placed.shape[:2]
         region = self._pixels[y : y + height, x : x + width]
-        region[:] = images.blend(region, placed)
+        region[:] = images.blend(region, placed, alpha)
         data = self._encode(y // images.JPEG_BLOCK, -(-(y + height) // images.JPEG_BLOCK))
         region[:] = self._bg[y : y + height, x : x + width]
         return data

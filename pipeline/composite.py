@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from .. import MdeasError, __version__
@@ -419,9 +420,10 @@ class Painter:
         """The composite's JPEG, the mask's PNG and the mask's number of pixels of one sample."""
         placed = self._foreground(fg, flip).at(width, height)
         mask = np.zeros((self._plan.size, self._plan.size), np.uint8)
-        mask[y : y + height, x : x + width] = threshold_alpha(images.alpha_of(placed), self._mask_threshold)
-        composite = self._canvas_of(bg).composite(placed, x, y)
-        return composite, images.encode_mask(mask), int(np.count_nonzero(mask))
+        alpha = images.alpha_of(placed)
+        mask[y : y + height, x : x + width] = threshold_alpha(alpha, self._mask_threshold)
+        composite = self._canvas_of(bg).composite(placed, alpha, x, y)
+        return composite, images.encode_mask(mask), cv2.countNonZero(mask)
 
     def _canvas_of(self, number: int) -> Canvas:
         """Background ``number``; rows are background-major, so the last one is all that is kept."""

@@ -38,7 +38,7 @@ def test_resized_foregrounds_never_overflow(rgba: Pixels, width: int, height: in
         images.resize_premultiplied(images.premultiply(rgba), width, height),
         Foreground(images.premultiply(rgba), least=1).at(width, height),
     ):
-        assert images.blend(bg, placed).min() >= value
+        assert images.blend(bg, placed, images.alpha_of(placed)).min() >= value
 
 
 @settings(max_examples=40, deadline=None)
@@ -50,7 +50,8 @@ def test_spliced_jpeg_equals_the_full_one(
     x = data.draw(st.integers(0, bg.shape[1] - rgba.shape[1]))
     y = data.draw(st.integers(0, bg.shape[0] - rgba.shape[0]))
     expected = images.encode_jpeg(images.paste(bg, rgba, x, y), quality)
-    assert Canvas(bg, quality).composite(images.premultiply(rgba), x, y) == expected
+    placed = images.premultiply(rgba)
+    assert Canvas(bg, quality).composite(placed, images.alpha_of(placed), x, y) == expected
 
 
 @settings(max_examples=60, deadline=None)

@@ -26,12 +26,14 @@ def test_spliced_jpeg_equals_the_full_one(size: int, quality: int) -> None:
         x, y = int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1))
         rgba = _picture(height, width, 4, seed)
         expected = images.encode_jpeg(images.paste(bg, rgba, x, y), quality)
-        assert canvas.composite(images.premultiply(rgba), x, y) == expected
+        placed = images.premultiply(rgba)
+        assert canvas.composite(placed, images.alpha_of(placed), x, y) == expected
 
 
 def test_spliced_jpeg_decodes_to_the_composite() -> None:
     bg, rgba = np.full((224, 224, 3), 90, np.uint8), np.full((40, 50, 4), 255, np.uint8)
-    rgb = images.decode_jpeg(Canvas(bg, 95).composite(images.premultiply(rgba), 100, 150))
+    placed = images.premultiply(rgba)
+    rgb = images.decode_jpeg(Canvas(bg, 95).composite(placed, images.alpha_of(placed), 100, 150))
     assert abs(int(rgb[170, 125, 0]) - 255) <= 3
     assert abs(int(rgb[20, 20, 0]) - 90) <= 2
 
