@@ -17,7 +17,7 @@ RUN pip install /src && rm -rf /src \
     && useradd --create-home --uid 1000 mdeas \
     && mkdir /work && chown mdeas:mdeas /work
 
-USER mdeas
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["mdeas"]
 CMD ["--help"]
