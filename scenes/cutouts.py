@@ -15,7 +15,7 @@ from .figures import animal, bird, person
 from .outdoors import car, tree
 from .painter import Arrays, develop, illuminate, paint
 from .scene import Frame, Scene
-from .tracer import FAR, see
+from .tracer import FAR, Float32, see
 
 _MIN_SIDE_PX = 8
 _SAMPLES = 3  # along each axis
@@ -62,7 +62,7 @@ MAKERS: tuple[tuple[str, Maker, float], ...] = (
 )
 
 
-def _bounds(scene: Scene) -> tuple[NDArray[np.float64], float]:
+def object_bounds(scene: Scene) -> tuple[NDArray[np.float64], float]:
     """Middle and radius of all the object's primitives."""
     rows = np.array(scene.primitives)
     centres, radii = rows[:, 1:4], rows[:, 17:18]
@@ -106,14 +106,23 @@ def draw_cutout(seed: int, index: int, longest_side: int, kind: str | None = Non
     """
     if longest_side < _MIN_SIDE_PX:
         raise ValueError(f"longest_side must be at least {_MIN_SIDE_PX}, got {longest_side}")
+    scene, arrays, view = compose_cutout(Dice((seed, index, 1)), kind)
+    return _finish(scene, arrays, view, longest_side)
+
+
+def compose_cutout(dice: Dice, kind: str | None) -> tuple[Scene, Arrays, View]:
+    """An object in the light, and a view of it.
+
+    Raises:
+        ValueError: If the kind is unknown.
+    """
     makers = {name: maker for name, maker, _ in MAKERS}
     if kind is not None and kind not in makers:
         raise ValueError(f"kind must be one of {', '.join(makers)}, got {kind}")
-    dice = Dice((seed, index, 1))
     drawn = dice.weighted([(name, weight) for name, _, weight in MAKERS])
     scene = Scene(dice, (-1e3, 1e3, -1e3, 1e3, -1e3, 1e3))
     makers[kind or drawn](scene, Frame(0.0, 0.0, 0.0, dice.uniform(-math.pi, math.pi)))
-    middle, radius = _bounds(scene)
+    middle, radius = object_bounds(scene)
     _light(scene, middle, radius)
     elevation = dice.uniform(-0.05, 0.5)
     position = (
@@ -125,8 +134,7 @@ def draw_cutout(seed: int, index: int, longest_side: int, kind: str | None = Non
     primitives, materials, _ = scene.arrays()
     scene.faces = [_grey_floor()] * 6
     materials = np.concatenate([np.zeros((6, materials.shape[1]), np.float32), materials])
-    arrays = (primitives, materials, np.empty(0, np.float32))
-    return _fit(scene, arrays, view, longest_side)
+    return scene, (primitives, materials, np.empty(0, np.float32)), view
 
 
 def _grey_floor() -> tuple[float, ...]:
@@ -134,7 +142,7 @@ def _grey_floor() -> tuple[float, ...]:
     return (0.0,) * 9 + (0.3,) * 6 + (0.0,) * 2
 
 
-def _fit(scene: Scene, arrays: Arrays, view: View, longest_side: int) -> NDArray[np.uint8]:
+def _finish(scene: Scene, arrays: Arrays, view: View, longest_side: int) -> NDArray[np.uint8]:
     """Finds the object's frame with a small picture, then draws it at the size wanted and crops."""
     probe = 96
     depth = np.empty((probe, probe), np.float32)
@@ -152,11 +160,16 @@ def _fit(scene: Scene, arrays: Arrays, view: View, longest_side: int) -> NDArray
     shares = sum((cover[block] for block in blocks[1:]), cover[blocks[0]]) / _SAMPLES**2
     total = sum((linear[block] for block in blocks[1:]), linear[blocks[0]])
     colour = total / (_SAMPLES**2 * np.maximum(shares, 1e-6))
-    share = shares[:, :, 0]
-    rows, columns = np.nonzero(share > 0)
-    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
-    colour, share = np.asarray(colour[box], np.float32), share[box]
+    share = np.asarray(shares[:, :, 0], np.float32)
+    colour, share = crop_to_object(np.asarray(colour, np.float32), share)
     level = np.median(colour[share > 0.5], axis=0) if (share > 0.5).any() else colour.mean((0, 1))
     rgb = develop(scene.dice, colour, float(np.mean(level)))
     alpha = np.rint(share * 255).astype(np.uint8)
     return np.dstack([np.where(alpha[:, :, None] > 0, rgb, 0).astype(np.uint8), alpha])
+
+
+def crop_to_object(colour: Float32, cover: Float32) -> tuple[Float32, Float32]:
+    """Colour (H, W, 3) and cover (H, W) without the empty margin."""
+    rows, columns = np.nonzero(cover > 0)
+    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    return colour[box], cover[box]

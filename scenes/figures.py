@@ -8,8 +8,8 @@ from .materials import Material, cloth_material, from_hsv, grey_colour, material
 from .scene import Frame, Scene
 
 
-def person(scene: Scene, frame: Frame, seated: bool = False) -> None:
-    """A person who stands, walks or sits."""
+def person(scene: Scene, frame: Frame, seated: bool = False, face: bool = False) -> None:
+    """A person who stands, walks or sits; ``face`` adds what only shows from near."""
     dice = scene.dice
     k = dice.uniform(0.88, 1.08) if dice.chance(0.85) else dice.uniform(0.55, 0.8)
     skin_colour = from_hsv(dice.uniform(0.03, 0.08), dice.uniform(0.25, 0.6), dice.uniform(0.3, 0.95))
@@ -60,6 +60,30 @@ def person(scene: Scene, frame: Frame, seated: bool = False) -> None:
         scene.limb(frame, elbow, hand, 0.042 * k, 0.033 * k, sleeve)
         scene.ball(frame, (hand[0], hand[1] - 0.05, hand[2]), (0.035, 0.075, 0.04), skin)
     scene.look_at(frame, hip + 0.3)
+    if face:
+        _face(scene, frame.moved(0, head, 0.01, turn), k, skin, hair)
+
+
+def _face(scene: Scene, frame: Frame, k: float, skin: Material, hair: Material) -> None:
+    """Eyes, brows, nose, mouth and ears about the middle of a head ``k`` times as large as usual."""
+    dice = scene.dice
+    dark = material(dice, "plaster", (0.02, 0.012, 0.01), (0.03, 0.02, 0.02), gloss=0.6)
+    white = material(dice, "plaster", (0.8, 0.8, 0.78), (0.85, 0.85, 0.85))
+    lips = from_hsv(0.0, 0.5, 0.6)
+    mouth = material(dice, "plaster", lips, lips)
+    for side in (-1, 1):
+        scene.ball(frame, (side * 0.029 * k, 0.012 * k, 0.081 * k), (0.0125 * k, 0.008 * k, 0.008 * k), white)
+        scene.ball(frame, (side * 0.029 * k, 0.012 * k, 0.087 * k), (0.006 * k, 0.0065 * k, 0.004 * k), dark)
+        scene.ball(
+            frame,
+            (side * 0.03 * k, 0.03 * k, 0.083 * k),
+            (0.016 * k, 0.004 * k, 0.008 * k),
+            hair,
+            (0, 0, side * -0.1),
+        )
+        scene.ball(frame, (side * 0.077 * k, 0.0, 0.005 * k), (0.01 * k, 0.024 * k, 0.015 * k), skin)
+    scene.limb(frame, (0, 0.008 * k, 0.09 * k), (0, -0.018 * k, 0.1 * k), 0.006 * k, 0.011 * k, skin)
+    scene.ball(frame, (0, -0.05 * k, 0.082 * k), (0.024 * k, 0.006 * k, 0.008 * k), mouth)
 
 
 def _coat(scene: Scene) -> Material:
