@@ -15,6 +15,7 @@ import fnmatch
 import hashlib
 import io
 import json
+import os
 import stat
 import time
 from collections import Counter
@@ -139,6 +140,8 @@ def clean(config: CleanConfig) -> CleanReport:
         words = _read_words(config.out)
         tasks = _plan(config, files, words)
         records, examined = _examine(config, tasks, outputs)
+        if examined and hasattr(os, "sync"):
+            os.sync()  # once for all pictures: a sync for each takes longer than cleaning it
         rows, wanted = _judge(config, files, words, tasks, records)
         _place(config.out, folders, outputs, wanted)
         _carry_ledger(config.out, folders, rows, wanted, records)
@@ -308,10 +311,7 @@ def _examine(
     todo: dict[str, CleanTask] = {}
     for task in tasks.values():
         record = records.get(task.id)
-        staged = task.folder / f"{task.id}.png"
-        if record is None or (
-            record.verdict != "rejected" and not staged.exists() and not lies_at.get(task.id, staged).exists()
-        ):
+        if record is None or not _is_there(record, task, lies_at.get(task.id)):
             todo[task.id] = task
     with (
         Progress(len(tasks), "clean", "pictures", done=len(tasks) - len(todo)) as progress,
@@ -328,6 +328,17 @@ def _examine(
                     lines.flush()
             progress.update()
     return records, len(todo)
+
+
+def _is_there(record: CleanRecord, task: CleanTask, final: Path | None) -> bool:
+    """Whether what an earlier run has made is still whole: before its sync, a power cut may have torn it."""
+    if record.verdict == "rejected":
+        return True
+    for path in (final, task.folder / f"{task.id}.png"):
+        if path is not None:
+            with contextlib.suppress(OSError):
+                return path.stat().st_size == record.out_bytes
+    return False
 
 
 def _read_records(journal: Path) -> dict[str, CleanRecord]:

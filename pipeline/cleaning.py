@@ -106,13 +106,13 @@ def examine(task: CleanTask) -> CleanRecord:
     except BadPictureError as error:
         before = picture.pixels if picture is not None else None
         if before is not None:
-            write_bytes(task.review / f"{task.id}.jpg", picture_card(before, None))
+            write_bytes(task.review / f"{task.id}.jpg", picture_card(before, None), sync=False)
         height, width = before.shape[:2] if before is not None else (0, 0)
         name = picture.format if picture is not None else ""
         settled = not isinstance(error, _UnsettledError)
         return CleanRecord(task.id, "rejected", str(error), "", name, width, height, is_settled=settled)
     changes = [*picture.changes, *changes]
-    write_bytes(task.review / f"{task.id}.jpg", picture_card(picture.pixels, pixels))
+    write_bytes(task.review / f"{task.id}.jpg", picture_card(picture.pixels, pixels), sync=False)
     return _keep(task, picture, pixels, worth, changes)
 
 
@@ -123,7 +123,7 @@ def _keep(
     flat = on_grey(content) if task.kind == "fg" else content
     colours = cv2.resize(flat, (COLOUR_SIDE, COLOUR_SIDE), interpolation=cv2.INTER_AREA)
     encoded = images.encode_png(pixels)
-    write_bytes(task.folder / f"{task.id}.png", encoded)
+    write_bytes(task.folder / f"{task.id}.png", encoded, sync=False)  # clean() syncs them all at once
     plain, mirrored = content_hashes(flat)
     before, after = picture.pixels.shape, content.shape
     done = [change.done for change in changes]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+import cv2
 import numpy as np
 
 from . import images
@@ -39,18 +40,23 @@ def picture_card(before: images.Pixels, after: images.Pixels | None) -> bytes:
 
 
 def _fit(pixels: images.Pixels) -> images.Pixels:
-    """RGBA that fits a card; never enlarged. Every n-th pixel will do for a glance."""
+    """The picture shrunk to fit a card, never enlarged. Every n-th pixel will do for a glance."""
     step = max(1, max(pixels.shape[:2]) // (2 * CARD_SIDE))
     pixels = np.ascontiguousarray(pixels[::step, ::step])
-    if pixels.shape[2] == 3:
-        pixels = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     height, width = pixels.shape[:2]
-    return images.resize_rgba(pixels, *images.fit(width, height, min(max(height, width), CARD_SIDE)))
+    size = images.fit(width, height, min(max(height, width), CARD_SIDE))
+    if pixels.shape[2] == 4:
+        return images.resize_rgba(pixels, *size)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _centred(ground: images.Pixels, rgba: images.Pixels) -> images.Pixels:
-    height, width = rgba.shape[:2]
-    return images.paste(ground, rgba, (CARD_SIDE - width) // 2, (CARD_SIDE - height) // 2)
+def _centred(ground: images.Pixels, pixels: images.Pixels) -> images.Pixels:
+    height, width = pixels.shape[:2]
+    left, top = (CARD_SIDE - width) // 2, (CARD_SIDE - height) // 2
+    if pixels.shape[2] == 4:
+        return images.paste(ground, pixels, left, top)
+    ground[top : top + height, left : left + width] = pixels
+    return ground
 
 
 def write_review(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
