@@ -28,7 +28,7 @@ ROOMS = {
     "classroom": 3,
     "stairwell": 11,
     "library": 14,
-    "street": 15,
+    "street": 47,
 }
 
 

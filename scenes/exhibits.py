@@ -149,7 +149,7 @@ def teapot(scene: Scene, frame: Frame) -> None:
     scene.limb(frame, (0.11, 0.09, 0), (0.19, 0.15, 0), 0.038, 0.026, glaze)
     scene.limb(frame, (0.19, 0.15, 0), (0.235, 0.22, 0), 0.026, 0.018, glaze)
     points = [
-        (-0.14 - 0.085 * math.sin(math.pi * n / 6), 0.12 + 0.07 * math.cos(math.pi * n / 6), 0.0)
+        (-0.115 - 0.11 * math.sin(math.pi * n / 6), 0.12 + 0.07 * math.cos(math.pi * n / 6), 0.0)
         for n in range(7)
     ]
     for start, end in pairwise(points):
@@ -298,7 +298,7 @@ EXHIBITS: dict[str, Exhibit] = {
     "man": Exhibit(_person, 10, -0.4, 0.06),
     "man_seated": Exhibit(_seated_person, 9, 0.6, 0.12),
     "woman_seated": Exhibit(_seated_person, 5, 0.6, 0.12),
-    "dog": Exhibit(lambda scene, frame: animal(scene, frame, "dog", 0.55), 4, 1.0, 0.15),
+    "dog": Exhibit(lambda scene, frame: animal(scene, frame, "dog", 0.55), 10, 1.0, 0.15),
     "cat": Exhibit(lambda scene, frame: animal(scene, frame, "cat", 0.3), 4, -0.9, 0.2),
     "duck": Exhibit(bird, 9, 0.9, 0.15),
     "penguin": Exhibit(penguin, 1, 0.5, 0.1),
