@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import TypeVar
 
 import cv2
@@ -15,6 +17,9 @@ from .. import MdeasError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# Shorter than it takes to start a new run.
+_WATCH_EVERY_S = 0.1
 
 
 def usable_cores() -> int:
@@ -56,6 +61,23 @@ def _single_threaded(function: Callable[[T], R], task: T) -> R:
     return function(task)
 
 
+def _in_worker(parent: int, function: Callable[[T], R], task: T) -> R:
+    _die_with(parent)
+    return _single_threaded(function, task)
+
+
+@functools.cache
+def _die_with(parent: int) -> None:
+    """End this worker soon after its parent was killed: an orphan must not go on writing beside a new run."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_EVERY_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _in_process(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
     threads = cv2.getNumThreads()
     try:
@@ -69,7 +91,7 @@ def _in_workers(function: Callable[[T], R], tasks: Sequence[T], workers: int) ->
     pool = joblib.Parallel(
         n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
     )
-    call = joblib.delayed(partial(_single_threaded, function))
+    call = joblib.delayed(functools.partial(_in_worker, os.getpid(), function))
     results = pool(call(task) for task in tasks)
     try:
         yield from results

@@ -503,15 +503,30 @@ def start(assets: Path, out: Path, jobs: int) -> subprocess.Popen[bytes]:
     return process
 
 
+def assert_group_ends(group: int, within_s: float) -> None:
+    """Nobody of a process group is left."""
+    with pytest.raises(ProcessLookupError):
+        for _ in range(round(within_s / 0.05)):
+            os.killpg(group, 0)
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("jobs", "kills"), [(1, 3), (2, 1)])
 def test_killed_processes_go_on(
-    assets_dir: Path, undisturbed: dict[str, bytes], tmp_path: Path, small_config: Configure
+    assets_dir: Path,
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    small_config: Configure,
+    jobs: int,
+    kills: int,
 ) -> None:
     moments = random.Random(5)
-    for _ in range(3):
-        process = start(assets_dir, tmp_path / "set", jobs=1)
+    for _ in range(kills):
+        process = start(assets_dir, tmp_path / "set", jobs)
         time.sleep(moments.uniform(0, 0.4))
         process.kill()
         process.wait()
+        assert_group_ends(process.pid, within_s=5)
         reader_sees_a_whole = (tmp_path / "set" / "dataset.json").exists()
         assert not reader_sees_a_whole or content(tmp_path / "set").items() >= undisturbed.items()
     make_dataset(small_config(assets_dir, tmp_path / "set", placements=170))
@@ -529,10 +544,7 @@ def test_interrupt_stops_promptly_and_goes_on(
     assert time.monotonic() - started < 10
     assert not (tmp_path / "set" / "dataset.json").exists()
     assert not (tmp_path / "set" / LOCK_NAME).exists()
-    with pytest.raises(ProcessLookupError):  # nobody of the group is left
-        for _ in range(100):
-            os.killpg(process.pid, 0)
-            time.sleep(0.05)
+    assert_group_ends(process.pid, within_s=5)
     make_dataset(small_config(assets_dir, tmp_path / "set", placements=170))
     assert content(tmp_path / "set") == undisturbed
 
