@@ -1,8 +1,8 @@
 """The bundled depth network: a timm backbone and a light decoder that answer with log inverse depth.
 
 Built for CPUs: dense and group convolutions, ReLU and BatchNorm only, so that bfloat16 pays while training and
-every BatchNorm folds into its convolution for inference. The coarsest cells are told of the whole picture
-and of their place in it, because the layout of a room is a question about both.
+every BatchNorm folds into its convolution for inference. The coarsest cells are told of the whole picture and
+of their place in it, because the layout of a room is a question about both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OUTPUT_BIAS = -0.75
 
 @dataclass(frozen=True)
 class DepthNetConfig:
-    """The shape of the network: ``widths`` are the decoder's channels from the coarsest level to half size."""
+    """The shape of the network: ``widths`` are the decoder's channels, from the coarsest level to half size."""
 
     backbone: str = "regnetx_002"
     widths: tuple[int, int, int, int, int] = (128, 96, 64, 48, 32)
@@ -100,7 +100,7 @@ class DepthNet(nn.Module):
         )
         self.fuse = nn.ModuleList(ConvBlock(width, width, 3) for width in config.widths[1:])
         self.head = nn.Conv2d(config.widths[-1], 1, 3, padding=1)
-        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.normal_(self.head.weight, std=0.05)
         nn.init.constant_(self.head.bias, OUTPUT_BIAS)  # type: ignore[arg-type]
 
     def forward(self, rgb: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def network_size(height: int, width: int, area: int = INPUT_AREA) -> tuple[int, 
 
 
 def resize_for_network(rgb: Tensor) -> Tensor:
-    """uint8 (B, 3, H, W) to float in 0..1 at :func:`network_size`, channels last; averaging where it shrinks."""
+    """uint8 (B, 3, H, W) to float 0..1 at :func:`network_size`, channels last; averages where it shrinks."""
     size = network_size(rgb.shape[-2], rgb.shape[-1])
     small = F.interpolate(rgb.float() / 255, size, mode="bilinear", align_corners=False, antialias=True)
     return small.contiguous(memory_format=torch.channels_last)
@@ -194,7 +194,7 @@ def load_weights(path: Path) -> tuple[DepthNet, dict[str, str]]:
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise MdeasError(
-            f"not weights of the bundled depth network: {path} ({reason}); reinstall mdeas or name another file"
+            f"not weights of the bundled depth network: {path} ({reason}); reinstall mdeas or name others"
         ) from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:

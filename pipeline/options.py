@@ -179,10 +179,10 @@ class DepthTrainConfig:
     """``mdeas train-depth``: the bundled depth network again, from rendered rooms."""
 
     out: Path = RUNS_DIR / "depth"
-    steps: int = 20_000
+    steps: int = 8_000
     seed: int = 0
     batch_size: int = 32
-    lr: float = 1.2e-3
+    lr: float = 1e-3
     decay_share: float = 0.3  # of the steps, at the end, while the learning rate falls
     late_share: float = 0.1  # of the steps, at the end, on larger pictures
     window: int = 32_768  # rendered scenes held at a time, on disk
