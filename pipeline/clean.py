@@ -465,8 +465,9 @@ def _mark(file: RawFile) -> str:
 
 
 def _stem(file: RawFile) -> str:
-    # Bytes that are no text stay out of the names that we choose.
-    stem = Path(file.name).stem.encode("utf-8", "replace").decode().replace("?", "_")
+    # Bytes that are no text, and characters that no one can type, stay out of the names that we choose.
+    text = Path(file.name).stem.encode("utf-8", "replace").decode().replace("?", "_")
+    stem = "".join(letter if letter.isprintable() else "_" for letter in text)
     if len(stem.encode()) <= MAX_STEM_BYTES:
         return stem
     return stem.encode()[:MAX_STEM_BYTES].decode("utf-8", "ignore") + f"-{_mark(file)}"

@@ -291,7 +291,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None, changes: list[Change]) -
         if transform is None:
             changes.append(Change("colour profile that does not fit", "profile ignored"))
         elif _moves_colours(bytes(profile), image.mode):
-            changes.append(Change("colour profile other than sRGB", "converted to sRGB"))
+            if image.mode in {"L", "RGB"}:
+                changes.append(Change("colour profile other than sRGB", "converted to sRGB"))
             return ImageCms.applyTransform(image, transform) or image.convert("RGB")
     return image.convert("RGB")
 

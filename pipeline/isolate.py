@@ -12,6 +12,7 @@ import io
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -102,7 +103,8 @@ class _Worker(Generic[T]):
     def __init__(self, function: Callable[[T], Any]) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         self.process = _context().Process(target=_serve, args=(theirs, function), daemon=True)
-        self.process.start()
+        with _main_left_out():
+            self.process.start()
         theirs.close()  # so that the death of the process is the end of the pipe
         self.task: T | None = None
         self.started = 0.0
@@ -148,6 +150,20 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mdeas.pipeline.cleaning"])
     return context
+
+
+@contextlib.contextmanager
+def _main_left_out() -> Iterator[None]:
+    """Keep ``multiprocessing`` from running the caller's script again in every worker."""
+    main = sys.modules["__main__"]
+    spec, file = main.__spec__, main.__dict__.pop("__file__", None)
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if file is not None:
+            main.__file__ = file
 
 
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:

@@ -171,11 +171,11 @@ def _two_levels(values: NDArray[np.int16]) -> bool:
 
 def stretch_alpha(rgba: Pixels) -> tuple[Pixels, list[Change]]:
     """A copy with alpha over the whole range, from a canvas on which it begins above 0 or is only 0 and 1."""
-    least, most = int(rgba[:, :, 3].min()), int(rgba[:, :, 3].max())
+    least, most = max(int(rgba[:, :, 3].min()), _veil(rgba[:, :, 3])), int(rgba[:, :, 3].max())
     levels = np.arange(256)
     if 0 < least <= MAX_HAZE_FLOOR:
         table = np.clip((levels - least) * 255 // (255 - least), 0, 255)
-        change = Change(f"haze: alpha never below {least}", "haze taken off")
+        change = Change(f"haze: alpha up to {least} all over", "haze taken off")
     elif most == 1:
         table = np.clip(levels * 255, 0, 255)
         change = Change("alpha stored as 0 and 1", "scaled to 0 and 255")
@@ -184,6 +184,14 @@ def stretch_alpha(rgba: Pixels) -> tuple[Pixels, list[Change]]:
     stretched = rgba.copy()
     stretched[:, :, 3] = table.astype(np.uint8)[rgba[:, :, 3]]
     return stretched, [change]
+
+
+def _veil(alpha: Pixels) -> int:
+    """The highest level of a haze that lies over much of the canvas and its border, or 0."""
+    faint = (alpha > HAZE_ALPHA) & (alpha <= MAX_HAZE_FLOOR)
+    if float(np.mean(faint)) < 0.25 or _border_share(faint) < 0.3:
+        return 0
+    return int(np.percentile(alpha[faint], 99))  # above it begin the object's own soft edges
 
 
 def mend_alpha(rgba: Pixels) -> tuple[Pixels, list[Change]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from mdeas import MdeasError
@@ -50,6 +53,17 @@ def test_workers_that_cannot_begin_are_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(isolate, "_serve", os._exit)  # with a pipe for an exit code it fails at once
     with pytest.raises(MdeasError, match="worker processes cannot start"):
         list(run_isolated(abs, [1], jobs=1))
+
+
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+    """Workers do not run the script that starts them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mdeas.pipeline.isolate import run_isolated\n"
+        "print(sorted(run_isolated(abs, [-2, -1], 2)), __file__ is not None)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[1, 2] True\n"
 
 
 def test_leaving_early_stops_the_workers() -> None:

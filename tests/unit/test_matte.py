@@ -136,6 +136,16 @@ def test_haze_is_taken_off_and_the_box_shrinks() -> None:
     assert trim_margins(mended)[0].shape[0] < 100
 
 
+def test_a_veil_that_has_holes_is_taken_off_too() -> None:
+    veiled = GOOD.copy()
+    veil = np.random.default_rng(0).integers(14, 25, (120, 160), np.uint8)
+    veil[:9, :9] = 0
+    veiled[:, :, 3] = np.maximum(veiled[:, :, 3], veil)
+    mended, changes = stretch_alpha(veiled)
+    assert "alpha up to 24 all over" in changes[0].was
+    assert not mended[0, 20:, 3].any() and mended[60, 80, 3] == 255
+
+
 def test_patches_of_haze_are_taken_off() -> None:
     hazy = GOOD.copy()
     hazy[:, :60, 3] = np.maximum(hazy[:, :60, 3], 6)
