@@ -20,7 +20,44 @@ def _mdeas() -> DualHeadNet:
     return MDEAS()
 
 
-MODELS: dict[str, Callable[[], DualHeadNet]] = {"mdeas": _mdeas}
+def _dsresnet() -> DualHeadNet:
+    from .dsresnet import DSResNet
+
+    return DSResNet()
+
+
+def _resunet() -> DualHeadNet:
+    from .resunet import ResUNet
+
+    return ResUNet()
+
+
+def _resunext() -> DualHeadNet:
+    from .resunext import ResUNeXt
+
+    return ResUNeXt()
+
+
+def _maskdepth() -> DualHeadNet:
+    from .maskdepth import MaskDepthNet
+
+    return MaskDepthNet()
+
+
+def _masknet() -> DualHeadNet:
+    from .masknet import MaskNet
+
+    return MaskNet()
+
+
+MODELS: dict[str, Callable[[], DualHeadNet]] = {
+    "mdeas": _mdeas,
+    "dsresnet": _dsresnet,
+    "resunet": _resunet,
+    "resunext": _resunext,
+    "maskdepth": _maskdepth,
+    "masknet": _masknet,
+}
 
 
 def create_model(name: str) -> DualHeadNet:

@@ -83,10 +83,15 @@ class Judge:
 
 
 def network_predictor(network: DualHeadNet) -> Predictor:
-    """Predictions of a network in evaluation mode."""
+    """What a network in evaluation mode predicts: depth within 0..1, like every label.
+
+    A linear depth head may leave that range by orders of magnitude for a rare input (a channel that was
+    nearly dead in training has nearly no variance to be divided by); what is used of it is always clamped.
+    """
 
     def predict(sample: Sample) -> Heads:
-        return heads(network, network(sample.bg, sample.fg_bg))
+        depth, mask = heads(network, network(sample.bg, sample.fg_bg))
+        return Heads(depth if depth is None else depth.clamp(0, 1), mask)
 
     return predict
 

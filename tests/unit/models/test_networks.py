@@ -16,10 +16,18 @@ from mdeas.models.losses import mdeas_loss, total
 from torch import Tensor, nn
 
 LAYERS = Path(__file__).parents[2] / "golden" / "layers"
-PARAMETERS = {"mdeas": 1_521_026}
-TABLE_SIDE = {"mdeas": 224}
+PARAMETERS = {
+    "mdeas": 1_521_026,
+    "dsresnet": 10_343_490,
+    "resunet": 15_855_712,
+    "resunext": 16_409_856,
+    "maskdepth": 16_181_090,
+    "masknet": 59_745,
+}
+# The side that each table was made at; no table of maskdepth was published.
+TABLE_SIDES = {"mdeas": 224, "dsresnet": 224, "resunet": 192, "resunext": 192, "masknet": 224}
 # Tables that have no row for the network as a whole.
-WITHOUT_WHOLE = {"mdeas"}
+WITHOUT_WHOLE = {"mdeas", "resunet", "resunext"}
 
 Row = tuple[str, str, int]
 
@@ -42,11 +50,18 @@ def layers_of(network: DualHeadNet, side: int) -> list[Row]:
         rows.append((type(module).__name__, shapes, own))
 
     for module in network.modules():
-        if not isinstance(module, nn.Sequential | nn.ModuleList):
+        if type(module) not in (nn.Sequential, nn.ModuleList):
             module.register_forward_hook(note)
     with torch.no_grad():
         network(*torch.rand(2, 1, 3, side, side))
     return rows
+
+
+# A backward pass through a network of ten million parameters takes seconds.
+SMALL = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if PARAMETERS[name] > 5e6 else []) for name in PARAMETERS],
+)
 
 
 @pytest.fixture(params=MODELS)
@@ -60,8 +75,9 @@ def network(name: str) -> DualHeadNet:
     return create_model(name)
 
 
+@pytest.mark.parametrize("name", TABLE_SIDES)
 def test_every_layer_is_that_of_the_table(name: str) -> None:
-    rows = layers_of(create_model(name).eval(), TABLE_SIDE[name])
+    rows = layers_of(create_model(name).eval(), TABLE_SIDES[name])
     if name in WITHOUT_WHOLE:
         rows = rows[:-1]
     assert rows == table_of(name)
@@ -90,6 +106,7 @@ def test_depends_on_both_inputs(network: DualHeadNet) -> None:
     assert not torch.equal(results[0], results[2])
 
 
+@SMALL
 def test_gradient_reaches_every_parameter(network: DualHeadNet) -> None:
     depth, mask = network(*torch.rand(2, 2, 3, 64, 64))
     (mask.sum() + (0 if depth is None else depth.sum())).backward()
@@ -99,7 +116,7 @@ def test_gradient_reaches_every_parameter(network: DualHeadNet) -> None:
 def test_sizes_it_cannot_take_are_refused_with_the_nearest(network: DualHeadNet) -> None:
     if network.multiple == 1:
         pytest.skip("takes any size")
-    side = 10 * network.multiple + 1
+    side = 2 * network.minimum + 1
     nearest = rf"{side - 1}x{side - 1} or {side - 1 + network.multiple}x{side - 1 + network.multiple}"
     with pytest.raises(MdeasError, match=rf"got {side}x{side}; the nearest is {nearest}"):
         network(*torch.rand(2, 1, 3, side, side))
@@ -130,10 +147,12 @@ def test_loaded_weights_predict_the_same(name: str, network: DualHeadNet) -> Non
     assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True) if a is not None)
 
 
+@SMALL
 def test_steps_on_one_batch_lower_its_loss(network: DualHeadNet) -> None:
-    bg, frame = torch.rand(2, 2, 3, 32, 32)
-    mask = (torch.rand(2, 1, 32, 32) > 0.5).float()
-    target = Heads(torch.rand(2, 1, 32, 32), mask)
+    side = network.minimum
+    bg, frame = torch.rand(2, 2, 3, side, side)
+    mask = (torch.rand(2, 1, side, side) > 0.5).float()
+    target = Heads(torch.rand(2, 1, side, side), mask)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     losses = []
     for _ in range(4):
@@ -146,7 +165,7 @@ def test_steps_on_one_batch_lower_its_loss(network: DualHeadNet) -> None:
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(MdeasError, match="no network is called 'unet'; there are: mdeas"):
+    with pytest.raises(MdeasError, match="no network is called 'unet'; there are: mdeas, dsresnet, resunet"):
         create_model("unet")
 
 

@@ -276,6 +276,14 @@ def test_without_labels_nothing_is_trained(short: TrainConfig, dataset_dir: Path
         train(replace(short, dataset=dataset_dir))
 
 
+def test_a_network_without_depth(short: TrainConfig, tmp_path: Path) -> None:
+    report = train(replace(short, model="masknet"))
+    assert {"mask", "baseline", "samples"} == report.strata["all"].keys()
+    assert "depth" not in report.summary().splitlines()[2]
+    names = {path.name for path in (tmp_path / "short").glob("*.ckpt")}
+    assert names == {"last.ckpt", "best.ckpt", "best-mask.ckpt"}
+
+
 def test_fewer_samples_than_a_batch(short: TrainConfig) -> None:
     report = train(replace(short, limit=3, batch_size=32))
     assert (report.samples, report.epochs) == (3, 1)
