@@ -61,12 +61,6 @@ def _single_threaded(function: Callable[[T], R], task: T) -> R:
     return function(task)
 
 
-def _in_worker(parent: int, function: Callable[[T], R], task: T) -> R:
-    _die_with(parent)
-    return _single_threaded(function, task)
-
-
-@functools.cache
 def _die_with(parent: int) -> None:
     """End this worker soon after its parent was killed: an orphan must not go on writing beside a new run."""
 
@@ -88,10 +82,11 @@ def _in_process(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
 
 
 def _in_workers(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[R]:
-    pool = joblib.Parallel(
-        n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
-    )
-    call = joblib.delayed(functools.partial(_in_worker, os.getpid(), function))
+    with joblib.parallel_config(backend="loky", initializer=_die_with, initargs=(os.getpid(),)):
+        pool = joblib.Parallel(
+            n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+        )
+    call = joblib.delayed(functools.partial(_single_threaded, function))
     results = pool(call(task) for task in tasks)
     try:
         yield from results

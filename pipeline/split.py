@@ -40,6 +40,7 @@ def group_duplicates(shas: Sequence[str], hashes: Sequence[tuple[int, int]]) -> 
             position = parents[position]
         return position
 
+    contents = np.unique(np.array(shas, str), return_inverse=True)[1]
     plain = np.array([pair[0] for pair in hashes], np.uint64)
     mirrored = np.array([pair[1] for pair in hashes], np.uint64)
     for position in range(len(shas)):
@@ -47,7 +48,7 @@ def group_duplicates(shas: Sequence[str], hashes: Sequence[tuple[int, int]]) -> 
             np.bitwise_count(plain[:position] ^ plain[position]),
             np.bitwise_count(plain[:position] ^ mirrored[position]),
         )
-        same = np.array([sha == shas[position] for sha in shas[:position]], bool)
+        same = contents[:position] == contents[position]
         for twin in np.flatnonzero((bits <= NEAR_DUPLICATE_BITS) | same):
             low, high = sorted((root(int(twin)), root(position)))
             parents[high] = low
