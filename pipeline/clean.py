@@ -497,12 +497,11 @@ def _place(out: Path, folders: Iterable[Kind], outputs: dict[str, str], wanted: 
     lies_at: dict[str, Path] = {}
     for name, id_ in wanted.items():
         path = out / name
-        if not path.exists():
-            staged = pictures / f"{id_}.png"
-            if staged.exists():
-                staged.replace(path)
-            else:  # two equal files that keep.txt both wants
-                write_bytes(path, lies_at[id_].read_bytes())
+        staged = pictures / f"{id_}.png"
+        if staged.exists():
+            staged.replace(path)
+        elif not path.exists():  # two equal files that keep.txt both wants
+            write_bytes(path, lies_at[id_].read_bytes())
         lies_at[id_] = path
 
 

@@ -20,9 +20,11 @@ import cv2
 import numpy as np
 import pytest
 from mdeas import MdeasError
+from mdeas.pipeline import clean as module
 from mdeas.pipeline import images
 from mdeas.pipeline.assets import on_grey
 from mdeas.pipeline.clean import CleanReport, clean
+from mdeas.pipeline.isolate import Lost
 from mdeas.pipeline.options import CleanConfig
 from mdeas.pipeline.split import content_hashes, group_duplicates, split_assets
 from numpy.typing import NDArray
@@ -545,6 +547,34 @@ def test_a_stop_at_any_step_is_made_good(
     with (out / ".clean" / "records.jsonl").open("a") as lines:
         lines.write('\n{"id": "torn')
     run(small, out)
+    assert snapshot(out) == snapshot(want)
+
+
+def test_a_file_that_crashes_a_decoder_loses_its_own_row_only(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module.run_isolated
+
+    def crashing(function: Any, tasks: list[Any], jobs: int) -> Any:
+        yield Lost(tasks[0], "decoding it crashed (SIGSEGV)")
+        yield from real(function, tasks[1:], jobs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "run_isolated", crashing)
+        report = run(small, tmp_path / "data")
+    assert (report.kept, report.rejected) == (4, 1)
+    assert read_rows(tmp_path / "data")["fg/0.png"]["reason"] == "decoding it crashed (SIGSEGV)"
+    report = run(small, tmp_path / "data")  # perhaps there was too little memory: it is tried again
+    assert (report.examined, report.kept) == (1, 5)
+
+
+def test_a_picture_that_a_power_cut_has_torn_is_made_again(small: Path, tmp_path: Path) -> None:
+    want = tmp_path / "want"
+    run(small, want)
+    out = tmp_path / "data"
+    run(small, out)
+    (out / "fg" / "0.png").write_bytes(b"")
+    assert run(small, out).examined == 1
     assert snapshot(out) == snapshot(want)
 
 
