@@ -285,11 +285,10 @@ def end_epoch(trainer: Trainer, run: Run) -> None:
     trainer.model.eval()
     predict = network_predictor(trainer.model)
     line = epoch_line(trainer, run, run.judge(predict, "validate", trainer.loss))
-    improved = {
-        name: score for name, score in scores(line).items() if score > position.best.get(name, -math.inf)
-    }
+    best = position.best
+    improved = {name: score for name, score in scores(line).items() if name not in best or score > best[name]}
     line["best"] = sorted(improved)
-    position.best.update(improved)
+    best.update(improved)
     position.history.append(line)
     position.epoch, position.step = position.epoch + 1, 0
     position.sums, position.seconds, position.waiting = {}, 0.0, 0.0
@@ -324,10 +323,13 @@ def epoch_line(trainer: Trainer, run: Run, found: dict[str, Measured]) -> dict[s
 def scores(line: dict[str, Any]) -> dict[str, float]:
     """What ``best``, ``best-mask`` and ``best-depth`` go by, over all strata together; larger is better."""
     if "val_loss" not in line:
-        return {"best": -line["train"]["loss"]}
-    together = line["val"]["all"]
-    found = {"best": -line["val_loss"], "best-mask": together["mask"]["iou"]}
-    return {**found, "best-depth": -together["depth"]["rmse"]} if "depth" in together else found
+        found = {"best": -line["train"]["loss"]}
+    else:
+        together = line["val"]["all"]
+        found = {"best": -line["val_loss"], "best-mask": together["mask"]["iou"]}
+        if "depth" in together:
+            found["best-depth"] = -together["depth"]["rmse"]
+    return {name: score if math.isfinite(score) else -math.inf for name, score in found.items()}
 
 
 def check_names(config: TrainConfig) -> None:
