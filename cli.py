@@ -20,6 +20,7 @@ import click
 
 from . import MdeasError, __version__
 from .pipeline.options import (
+    PRESETS,
     CleanConfig,
     CrawlConfig,
     DemoConfig,
@@ -110,7 +111,14 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
                     f"no such option: {key}; {path} [{table}]; see mdeas {table} --help"
                 )
         defaults[table] = {str(names[key.replace("_", "-")]): value for key, value in values.items()}
-    ctx.default_map = defaults if ctx.command is cli else defaults.get(ctx.info_name or "", {})
+    mine: dict[str, Any] = defaults if ctx.command is cli else defaults.get(ctx.info_name or "", {})
+    ctx.default_map = {**(ctx.default_map or {}), **mine}
+
+
+def read_preset(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
+    """Puts the options of a preset below those of the configuration file."""
+    if name is not None:
+        ctx.default_map = {**PRESETS[name], **(ctx.default_map or {})}
 
 
 def note_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -379,6 +387,14 @@ def make_masks(**options: Any) -> Report:
     of=MakeDatasetConfig,
     type=click.IntRange(min=1),
     help="Only this many samples, spread over all pairs.",
+)
+@option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    is_eager=True,
+    expose_value=False,
+    callback=read_preset,
+    help="Size, scale, quality and threshold of a published data set.",
 )
 @jobs_option(MakeDatasetConfig)
 @option(

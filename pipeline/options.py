@@ -80,6 +80,16 @@ class MakeDatasetConfig:
     overwrite: bool = False
 
 
+# Sizes, scales and qualities of published data sets of this kind. What was wrong in them (objects cut by the
+# border, lossy masks) is not repeated; masks are every pixel with any alpha, as there.
+PRESETS: dict[str, dict[str, object]] = {
+    "modest": {"size": 224, "scale": (108 / 224, 108 / 224), "quality": 75, "mask_threshold": 0},
+    "mdeas": {"size": 224, "scale": (0.4 * 150 / 224, 150 / 224), "quality": 50, "mask_threshold": 0},
+    "depthmask": {"size": 160, "scale": (0.6 * 150 / 160, 150 / 160), "quality": 50, "mask_threshold": 0},
+    "vathos": {"size": 200, "scale": (80 / 200, 109 / 200), "quality": 30, "mask_threshold": 0},
+}
+
+
 @dataclass(frozen=True)
 class LabelDepthConfig:
     """``mdeas label-depth``; ``batch`` samples are one commit to disk, ``micro_batch`` one forward pass."""

@@ -39,7 +39,9 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; from mdeas.cli import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    code = (
+        "import sys; from mdeas.cli import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = set(out.splitlines()[-1].split())
     assert "click" in loaded
@@ -59,7 +61,11 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add((node.module or "").split(".")[0] if not node.level else f".{'.' * node.level}{node.module or ''}")
+            names.add(
+                (node.module or "").split(".")[0]
+                if not node.level
+                else f".{'.' * node.level}{node.module or ''}"
+            )
     return names
 
 
@@ -78,7 +84,9 @@ def test_only_the_command_line_knows_click(path: Path) -> None:
 
 
 def test_every_package_folder_is_packaged() -> None:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "packages"
+    ]
     tracked = subprocess.run(
         ["git", "ls-files", "*__init__.py"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
@@ -136,8 +144,16 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "line"),
     [
-        (MdeasError("no pictures; data/fg; put some there"), 1, "Error: no pictures; data/fg; put some there"),
-        (OSError(28, "No space left on device", "data/x.zip"), 1, "Error: No space left on device; data/x.zip; free"),
+        (
+            MdeasError("no pictures; data/fg; put some there"),
+            1,
+            "Error: no pictures; data/fg; put some there",
+        ),
+        (
+            OSError(28, "No space left on device", "data/x.zip"),
+            1,
+            "Error: No space left on device; data/x.zip; free",
+        ),
         (KeyboardInterrupt(), 130, "Interrupted: the same command goes on from here."),
     ],
 )
@@ -163,3 +179,21 @@ def test_json_is_one_object(dataset_dir: Path) -> None:
     result = CliRunner().invoke(cli, ["verify", "--dataset", str(dataset_dir), "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["problems"] == []
+
+
+@pytest.mark.parametrize("order", [("--preset", "--config"), ("--config", "--preset")])
+def test_a_preset_is_below_the_file_and_the_command_line(
+    tmp_path: Path, assets_dir: Path, order: tuple[str, str]
+) -> None:
+    config = tmp_path / "mdeas.toml"
+    config.write_text("[make-dataset]\nplacements = 1\nquality = 55\n")
+    values = {"--preset": "vathos", "--config": str(config)}
+    shared = [word for name in order for word in (name, values[name])]
+    out = tmp_path / "set"
+    folders = ["--fg", str(assets_dir / "fg"), "--bg", str(assets_dir / "bg"), "--out", str(out)]
+    result = CliRunner().invoke(cli, ["make-dataset", *shared, *folders, "--size", "64", "--jobs", "1"])
+    assert result.exit_code == 0, result.output
+    options = json.loads((out / "dataset.json").read_text())["options"]
+    assert (options["size"], options["quality"], options["placements"]) == (64, 55, 1)
+    assert options["scale"] == [0.4, 0.545]
+    assert options["mask_threshold"] == 0
