@@ -320,7 +320,8 @@ def _examine(
         for result in run_isolated(examine, list(todo.values()), config.jobs):
             if isinstance(result, Lost):
                 # Not written down: a crash may have been for want of memory, and is tried again.
-                records[result.task.id] = CleanRecord(result.task.id, "rejected", result.reason, "")
+                lost = CleanRecord(result.task.id, "rejected", result.reason, "", is_settled=False)
+                records[lost.id] = lost
             else:
                 records[result.id] = result
                 if result.is_settled:
@@ -573,7 +574,8 @@ def _prune(out: Path, records: dict[str, CleanRecord], rows: Sequence[Row]) -> N
     lines = (
         json.dumps(dataclasses.asdict(record))
         for record in records.values()
-        if record.id in current or (record.verdict == "rejected" and record.id.split("-")[1] in hashes)
+        if record.is_settled
+        and (record.id in current or (record.verdict == "rejected" and record.id.split("-")[1] in hashes))
     )
     write_bytes(out / STATE_DIR / "records.jsonl", "\n".join(lines).encode())
 
