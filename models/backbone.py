@@ -38,11 +38,10 @@ def create_backbone(name: str, **kwargs: Any) -> nn.Module:
 def _import_timm() -> Any:
     """timm, also beside a torchvision whose compiled operators do not fit this torch.
 
-    timm imports torchvision. A CPU build of torch beside the torchvision of the ordinary package index (built for CUDA)
-    fails there, because torchvision describes operators (``nms``, ``qnms``) that its library could not
-    register. Nothing here calls those operators, so after that very error, and only then, their schemas are
-    declared empty and the import is tried again. A later call of such an operator would fail with torch's own
-    message.
+    timm imports torchvision. A CPU build of torch beside the torchvision of the ordinary package index (built
+    for CUDA) fails there: torchvision describes operators (``nms``, ``qnms``) that its library could not
+    register. Nothing here calls those operators, so after that very error, and only then, they are declared
+    without a body and the import is tried again. A call of one would fail with torch's own message.
     """
     try:
         return importlib.import_module("timm")

@@ -41,8 +41,8 @@ def augment(
 def random_views(batch: int, aspect: float, height: int, width: int, generator: torch.Generator) -> Tensor:
     """Sampling grids (B, height, width, 2): mirror, zoom, shift, stretch, roll, keystone.
 
-    ``aspect`` is the source's width / height. A zoom 1 shows the largest crop of the wanted shape, 0.5 half of its
-    sides. Corners that turn out of the source stay black and unknown, as in undistorted real frames.
+    ``aspect`` is the source's width / height. A zoom 1 shows the largest crop of the wanted shape, 0.5 half of
+    its sides. Corners that turn out of the source stay black and unknown, as in undistorted real frames.
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -117,7 +117,7 @@ def recolour(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _soften(rgb: Tensor, amount: Tensor, streak: Tensor) -> Tensor:
-    """Blur (0..1) or sharpen (-1..0) by ``amount``, and smear along x by ``streak``, one number a picture each."""
+    """Blur (0..1) or sharpen (-1..0) by ``amount``, smear along x by ``streak``: one number a picture each."""
     tap = rgb.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     padded = F.pad(rgb, (2, 2, 2, 2), mode="replicate")
     across = sum(tap[i] * padded[:, :, :, i : i + rgb.shape[3]] for i in range(5))

@@ -1,4 +1,4 @@
-"""How good relative depth is, after fitting what one picture cannot tell: scale and shift in log inverse depth."""
+"""How good relative depth is after fitting what one picture cannot tell: scale, shift in log inverse depth."""
 
 from __future__ import annotations
 

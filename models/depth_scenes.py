@@ -1,4 +1,4 @@
-"""What the bundled depth network learns from: rendered rooms, some with cut-outs pasted as ``make-dataset`` does.
+"""What the bundled depth network learns from: rendered rooms, cut-outs pasted as ``make-dataset`` does.
 
 No torch here: other processes draw the scenes.
 """
@@ -28,7 +28,7 @@ _PASTE_STREAM = 977  # a random stream of its own beside the renderer's
 def draw_training_scene(
     seed: int, index: int, height: int, width: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Scene ``index`` of the stream ``seed``: RGB (height, width, 3) and z-depth in metres (height, width)."""
+    """Scene ``index`` of the stream ``seed``: RGB (height, width, 3), z-depth in metres (height, width)."""
     rgb, depth = draw_room(seed, index, height, width)
     rng = np.random.default_rng([_PASTE_STREAM, seed, index])
     if rng.random() >= PASTED_SHARE:

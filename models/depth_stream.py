@@ -1,8 +1,8 @@
 """An endless, repeatable stream of rendered scenes: drawn by other processes into a ring on disk.
 
-Scene ``i`` is a pure function of (seed, i). They are drawn in chunks; the ring holds the newest ones in two memory-mapped
-files, and a third says which chunk each place holds, so that a restarted run finds its scenes again. Which scenes a
-training step may use depends on the step alone, never on how fast they were drawn.
+Scene ``i`` is a pure function of (seed, i). They are drawn in chunks; the ring holds the newest ones in two
+memory-mapped files, and a third says which chunk each place holds, so that a restarted run finds its scenes
+again. Which scenes a training step may use depends on the step alone, never on how fast they were drawn.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EMPTY = -1
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """``draw`` must be importable from another process; ``window`` scenes are held, ``ahead`` chunks drawn early."""
+    """``draw`` is importable from another process; ``window`` scenes are held, ``ahead`` chunks drawn early."""
 
     draw: DrawScene
     seed: int
@@ -84,7 +84,7 @@ class SceneStream:
             self._pool.join()
 
     def need(self, first: int, last: int) -> None:
-        """Make scenes ``first`` .. ``last`` - 1 available, waiting for those still missing, and start the next ones."""
+        """Wait until scenes ``first`` to ``last`` - 1 are drawn, and start the next ones."""
         chunks = range(first // CHUNK, -(-last // CHUNK))
         if len(chunks) >= self._places:
             raise ValueError(f"{len(chunks)} chunks do not fit into {self._places} places")

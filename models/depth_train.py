@@ -23,20 +23,23 @@ from ..pipeline.options import DepthTrainConfig
 from ..pipeline.progress import Progress
 from .depth_augment import augment
 from .depth_eval import evaluate_frames, frame_names, predict_log_disparity, read_frames
-from .depth_loss import depth_loss
+from .depth_loss import LossWeights, depth_loss
 from .depth_net import DepthNet, DepthNetConfig, save_weights
 from .depth_scenes import draw_training_scene
 from .depth_stream import SceneRing, SceneStream, StreamConfig
 
 Batch = tuple[Tensor, Tensor, Tensor]  # picture, log inverse depth, where it is known
 
-# What a batch is resized to, with how often: photos are wide, tall or, in a data set, square.
+# What a batch is resized to, with how often: photos are wide, tall or, in a data set, square. The first part of
+# the training sees small pictures, which is where layouts are learned at half the price; the last part larger
+# ones, as inference does.
+EARLY_SHAPES = (((64, 96), 0.5), ((96, 96), 0.35), ((96, 64), 0.15))
 SHAPES = (((96, 128), 0.5), ((128, 128), 0.35), ((128, 96), 0.15))
-# The last part of the training sees larger pictures, as inference does.
-LATE_SHAPES = (((128, 160), 0.5), ((160, 160), 0.35), ((160, 128), 0.15))
+LATE_SHAPES = (((128, 160), 0.6), ((128, 128), 0.25), ((160, 128), 0.15))
 EMA_DECAY = 0.9985
 WEIGHT_DECAY = 0.02
-WARM_UP = 400
+WARM_UP = 300
+GRADIENT_WEIGHT = 0.5  # at the end; grows from nothing
 CLIP_NORM = 1.0
 FIRST_SCENES = 2048  # drawn before the first step
 SCENES_FOLDER = "scenes"
@@ -70,8 +73,7 @@ class DepthTrainReport:
 def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
     """Train, or go on training, and export the averaged weights.
 
-    A run continues from its last checkpoint. ``steps`` may be changed then, as long as the decay of the learning rate has not
-    begun: until there it is constant.
+    A run continues from its last checkpoint, to the same result on the same number of threads.
 
     Raises:
         MdeasError: If the run folder holds a run with another seed, batch size or network.
@@ -104,22 +106,26 @@ def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
     return _finish(state, config)
 
 
-def learning_rate(step: int, peak: float, steps: int, decay_share: float) -> float:
-    """Warm-up, then constant, then down along a half cosine over the last ``decay_share`` of ``steps``."""
-    start = steps * (1 - decay_share)
+def learning_rate(step: int, peak: float, steps: int) -> float:
+    """Warm-up, then down along half a cosine."""
     if step < WARM_UP:
         return peak * (step + 1) / WARM_UP
-    if step < start:
-        return peak
-    return peak * max(0.01, 0.5 * (1 + math.cos(math.pi * (step - start) / max(1.0, steps - start))))
+    return peak * max(0.005, 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, steps - WARM_UP))))
+
+
+def shapes_of(step: int, config: DepthTrainConfig) -> tuple[tuple[tuple[int, int], float], ...]:
+    """Heights and widths of batches at ``step``, with how often."""
+    if step < config.steps * config.early_share:
+        return EARLY_SHAPES
+    return LATE_SHAPES if step >= config.steps * (1 - config.late_share) else SHAPES
 
 
 def _rate(step: int, config: DepthTrainConfig) -> float:
-    return learning_rate(step, config.lr, config.steps, config.decay_share)
+    return learning_rate(step, config.lr, config.steps)
 
 
 def scene_window(step: int, config: DepthTrainConfig) -> tuple[int, int]:
-    """First and one past the last scene that ``step`` may use: the newest ones, each used ``reuse`` times on average."""
+    """First and one past the last scene of ``step``: the newest, each used ``reuse`` times on average."""
     last = FIRST_SCENES + step * config.batch_size // config.reuse
     return max(0, last - config.window), last
 
@@ -138,7 +144,7 @@ class _StepBatches(Dataset[Batch]):
         rng = np.random.default_rng([config.seed, step])
         first, last = scene_window(step, config)
         rgb, depth = self._ring.batch(rng.integers(first, last, config.batch_size))
-        shapes = LATE_SHAPES if step >= config.steps * (1 - config.late_share) else SHAPES
+        shapes = shapes_of(step, config)
         height, width = shapes[rng.choice(len(shapes), p=[share for _, share in shapes])][0]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         pictures = torch.from_numpy(rgb).permute(0, 3, 1, 2)
@@ -181,7 +187,9 @@ def _train_step(
         group["lr"] = _rate(state.step, config)
     with torch.autocast("cpu", torch.bfloat16) if config.bfloat16 else nullcontext():
         pred = state.network(picture.contiguous(memory_format=torch.channels_last))
-    loss = depth_loss(pred, target, valid)
+    # edges are worth learning once there is something to have edges
+    weights = LossWeights(gradient=GRADIENT_WEIGHT * state.step / config.steps)
+    loss = depth_loss(pred, target, valid, weights)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.network.parameters(), CLIP_NORM)
@@ -211,7 +219,7 @@ class _TrainState:
         others = [p for p in network.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.99), fused=True)
-        identity = {"seed": config.seed, "batch_size": config.batch_size, "net": asdict(network.config)}
+        identity = {"seed": config.seed, "batch_size": config.batch_size, "steps": config.steps, "net": asdict(network.config)}
         return cls(network, averaged, optimizer, identity)
 
     @torch.no_grad()

@@ -189,12 +189,12 @@ class DepthTrainConfig:
     """``mdeas train-depth``: the bundled depth network again, from rendered rooms."""
 
     out: Path = RUNS_DIR / "depth"
-    steps: int = 8_000
+    steps: int = 9_600
     seed: int = 0
     batch_size: int = 32
-    lr: float = 1e-3
-    decay_share: float = 0.3  # of the steps, at the end, while the learning rate falls
-    late_share: float = 0.1  # of the steps, at the end, on larger pictures
+    lr: float = 8e-4
+    early_share: float = 0.4  # of the steps, on small pictures
+    late_share: float = 0.06  # of the steps, at the end, on larger pictures
     window: int = 32_768  # rendered scenes held at a time, on disk
     reuse: int = 8  # how often a scene is used, augmented anew
     threads: int = 1  # of the optimizer; augmenting and rendering are processes of their own
