@@ -21,7 +21,7 @@ from pathlib import Path
 MIB = 1024  # ru_maxrss counts KiB
 
 
-def measure(dataset: Path, batch: int, micro_batch: int, jobs: int, device: str) -> dict[str, float]:
+def measure(options: argparse.Namespace) -> dict[str, float]:
     import numpy as np
     from mdeas.models.depth import create_depth_network
     from mdeas.models.device import choose_device
@@ -29,11 +29,12 @@ def measure(dataset: Path, batch: int, micro_batch: int, jobs: int, device: str)
     from mdeas.pipeline.depth_archives import label_archives
     from mdeas.pipeline.reader import DatasetReader
 
-    where = choose_device(device)
-    labeller = Labeller(create_depth_network("bundled", None, where), where, micro_batch, jobs)
+    where, dataset, micro_batch = choose_device(options.device), options.measure, options.micro_batch
+    network = create_depth_network("bundled", options.weights, where)
+    labeller = Labeller(network, where, micro_batch, options.jobs)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with labeller.ready():
-        report = label_archives(dataset, labeller, batch)
+        report = label_archives(dataset, labeller, options.batch)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         reader = DatasetReader(dataset)
         pictures = np.stack([reader.fg_bg(index) for index in range(micro_batch)])
@@ -58,13 +59,14 @@ def main() -> None:
     parser.add_argument("--bg", type=Path)
     parser.add_argument("--samples", type=int, nargs="+", default=[1000, 4000])
     parser.add_argument("--batch", type=int, default=1000)
-    parser.add_argument("--micro-batch", type=int, default=32)
+    parser.add_argument("--micro-batch", type=int, default=16)
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--weights", type=Path, help="other weights than the bundled ones")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
-        figures = measure(options.measure, options.batch, options.micro_batch, options.jobs, options.device)
+        figures = measure(options)
         print(json.dumps(figures))
         return
     from mdeas.pipeline.composite import make_dataset

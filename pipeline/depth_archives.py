@@ -10,6 +10,8 @@ While labels are unfinished, ``.work/depth.json`` says what they are made with a
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
 import hashlib
 import time
@@ -259,6 +261,7 @@ class _Run:
             writer.add(self._name(piece.shard, position), data)
             if len(writer) % self._batch == 0:
                 writer.commit()
+                give_back_memory()
         self._labelled += len(labels)
         before = self._sums[piece.shard]
         self._sums[piece.shard] = None if before is None else before.merge(sums)
@@ -273,6 +276,7 @@ class _Run:
             record, sums = _read_archive(self._path(shard), self._names(shard))
         self._state.finished[record.name] = record, sums
         self._state.save()
+        give_back_memory()
 
 
 def in_order(
@@ -292,6 +296,12 @@ def in_order(
             yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def give_back_memory() -> None:
+    """Returns what the C library keeps of freed memory to the system, where it is one that can (glibc)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _read_archive(path: Path, names: tuple[str, ...]) -> tuple[ShardRecord, LabelSums]:
