@@ -13,21 +13,21 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def augment(
-    rgb: Tensor, depth: Tensor, height: int, width: int, generator: torch.Generator
+    rgb: Tensor, depth: Tensor, size: tuple[int, int], strength: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A batch as another camera might have seen it.
 
     Args:
         rgb: uint8 (B, 3, H, W).
         depth: Float (B, H, W), metres, <= 0 or not finite where unknown.
-        height: Of the result.
-        width: Of the result.
+        size: Height and width of the result.
+        strength: 0 mirrors only, 1 is the strongest.
         generator: Decides everything.
 
     Returns:
-        Float (B, 3, height, width) in 0..1; log inverse depth (B, height, width); where it is known, bool.
+        Float (B, 3, *size) in 0..1; log inverse depth (B, *size); where it is known, bool (B, *size).
     """
-    grid = random_views(len(rgb), rgb.shape[-1] / rgb.shape[-2], height, width, generator)
+    grid = random_views(len(rgb), rgb.shape[-1] / rgb.shape[-2], size, strength, generator)
     known = torch.isfinite(depth) & (depth > 0)
     target = -torch.log(torch.where(known, depth, torch.ones_like(depth)).clamp(0.05, 100.0))
     picture = F.grid_sample(
@@ -35,10 +35,12 @@ def augment(
     )
     flat = torch.stack([target, known.float()], dim=1)
     flat = F.grid_sample(flat, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return recolour(picture, generator), flat[:, 0], flat[:, 1] > 0.5
+    return recolour(picture, strength, generator), flat[:, 0], flat[:, 1] > 0.5
 
 
-def random_views(batch: int, aspect: float, height: int, width: int, generator: torch.Generator) -> Tensor:
+def random_views(
+    batch: int, aspect: float, size: tuple[int, int], strength: float, generator: torch.Generator
+) -> Tensor:
     """Sampling grids (B, height, width, 2): mirror, zoom, shift, stretch, roll, keystone.
 
     ``aspect`` is the source's width / height. A zoom 1 shows the largest crop of the wanted shape, 0.5 half of
@@ -48,19 +50,20 @@ def random_views(batch: int, aspect: float, height: int, width: int, generator: 
     def uniform(low: float, high: float) -> Tensor:
         return torch.rand(batch, generator=generator) * (high - low) + low
 
+    def normal(std: float) -> Tensor:
+        return std * strength * torch.randn(batch, generator=generator)
+
+    height, width = size
     wanted = width / height
     # half sides of the crop in units of the source's half sides, before zooming
     crop_x, crop_y = min(1.0, wanted / aspect), min(1.0, aspect / wanted)
-    zoom = 1 - 0.5 * torch.rand(batch, generator=generator) ** 1.5
-    stretch = torch.exp(0.07 * torch.randn(batch, generator=generator))
+    zoom = 1 - 0.5 * strength * uniform(0, 1) ** 1.5
+    stretch = torch.exp(normal(0.07))
     half_x = (crop_x * zoom * stretch).clamp(max=1.0)
     half_y = (crop_y * zoom / stretch).clamp(max=1.0)
     centre_x, centre_y = uniform(-1, 1) * (1 - half_x), uniform(-1, 1) * (1 - half_y)
-    roll = 0.07 * torch.randn(batch, generator=generator)
-    keystone_x, keystone_y = (
-        0.06 * torch.randn(batch, generator=generator),
-        0.06 * torch.randn(batch, generator=generator),
-    )
+    roll = normal(0.07)
+    keystone_x, keystone_y = normal(0.06), normal(0.06)
     mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
     y = (torch.arange(height) * 2 + 1) / height - 1
     x = (torch.arange(width) * 2 + 1) / width - 1
@@ -78,18 +81,18 @@ def random_views(batch: int, aspect: float, height: int, width: int, generator: 
     return torch.stack([u + spread(centre_x), v + spread(centre_y)], dim=-1)
 
 
-def recolour(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """Float (B, 3, H, W) in 0..1 to the same, seen by another sensor in another light."""
+def recolour(rgb: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Float (B, 3, H, W) in 0..1 to the same, seen by another sensor in another light; ``strength`` as above."""
     batch = len(rgb)
 
     def normal(std: float, channels: int = 1) -> Tensor:
-        return std * torch.randn(batch, channels, 1, 1, generator=generator)
+        return std * strength * torch.randn(batch, channels, 1, 1, generator=generator)
 
     def uniform(low: float, high: float) -> Tensor:
         return torch.rand(batch, 1, 1, 1, generator=generator) * (high - low) + low
 
     def sometimes(share: float) -> Tensor:
-        return (torch.rand(batch, 1, 1, 1, generator=generator) < share).float()
+        return (torch.rand(batch, 1, 1, 1, generator=generator) < share * strength).float()
 
     rgb = _soften(rgb, uniform(-0.7, 1.0) * sometimes(0.7), uniform(0, 1) * sometimes(0.25))
     light = _smooth_field(rgb, generator) * uniform(0, 0.4) * sometimes(0.6)
@@ -103,7 +106,7 @@ def recolour(rgb: Tensor, generator: torch.Generator) -> Tensor:
     )
     rgb = rgb * torch.exp(gain)
     grey = (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    saturation = uniform(0.2, 1.3) * (1 - sometimes(0.08))
+    saturation = (1 + strength * (uniform(0.2, 1.3) - 1)) * (1 - sometimes(0.08))
     rgb = grey + (rgb - grey) * saturation
     centre = grey.mean(dim=(2, 3), keepdim=True)
     rgb = centre + (rgb - centre) * torch.exp(normal(0.15)) + normal(0.04)
@@ -113,7 +116,7 @@ def recolour(rgb: Tensor, generator: torch.Generator) -> Tensor:
     coarse = torch.randn((batch, 3, rgb.shape[2] // 2, rgb.shape[3] // 2), generator=generator)
     noise = noise * uniform(0, 0.04) + F.interpolate(coarse, size=rgb.shape[2:]) * uniform(0, 0.03)
     rgb = rgb + noise * sometimes(0.5) * (0.4 + rgb)
-    return _cut_out(rgb.clamp(0, 1), generator, share=0.12)
+    return _cut_out(rgb.clamp(0, 1), generator, share=0.12 * strength)
 
 
 def _soften(rgb: Tensor, amount: Tensor, streak: Tensor) -> Tensor:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _SMALLEST_VARIANCE = 0.05  # a flat wall facing the camera must not blow the loss up
+_SMALLEST_BAND = 0.002  # mean energy of a band
+_SMALLEST_LEVEL = 2  # pixels of the coarsest level's shorter side
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,13 @@ class LossWeights:
     ``unexplained``: the variance of the difference over the target's, per picture (the scale-invariant error of
     Eigen et al. 2014, arXiv:1406.2283, normalised so that flat pictures count as much as deep ones). What is
     left after fitting a shift: the spread of log disparity is learned, so that its exponential is a disparity.
+    ``bands``: the same in each band of a Laplacian pyramid, so that objects count beside the layout.
     ``gradient``: mean absolute gradients of the difference at four scales, over the target's deviation: sharp
     edges. ``absolute``: the squared mean difference, so that one fixed 16-bit mapping fits every picture.
     """
 
     unexplained: float = 1.0
+    bands: float = 0.5
     gradient: float = 0.5
     absolute: float = 0.02
 
@@ -46,9 +51,7 @@ def depth_loss(pred: Tensor, target: Tensor, valid: Tensor, weights: LossWeights
         ValueError: If shapes differ.
     """
     if not pred.shape == target.shape == valid.shape:
-        raise ValueError(
-            f"shapes differ: {tuple(pred.shape)}, {tuple(target.shape)}, {tuple(valid.shape)}"
-        )
+        raise ValueError(f"shapes differ: {tuple(pred.shape)}, {tuple(target.shape)}, {tuple(valid.shape)}")
     weights = weights or LossWeights()
     mean, difference, variance = _moments(pred - target, valid)
     _, _, target_variance = _moments(target, valid)
@@ -56,9 +59,33 @@ def depth_loss(pred: Tensor, target: Tensor, valid: Tensor, weights: LossWeights
     scaled = difference / target_variance.sqrt().view(-1, 1, 1)
     return (
         weights.unexplained * (variance / target_variance).mean()
+        + weights.bands * band_loss(pred - target, target, valid)
         + weights.gradient * gradient_loss(scaled, valid)
         + weights.absolute * (mean**2).mean()
     )
+
+
+def band_loss(difference: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Energy of (B, H, W) ``difference`` over that of ``target``, summed over the bands of a Laplacian pyramid."""
+    total = difference.new_zeros(())
+    for error, truth in zip(_bands(difference, valid), _bands(target, valid), strict=True):
+        floor = _SMALLEST_BAND * error[0].numel()
+        total = total + ((error**2).sum(dim=(1, 2, 3)) / ((truth**2).sum(dim=(1, 2, 3)) + floor)).mean()
+    return total
+
+
+def _bands(x: Tensor, valid: Tensor) -> list[Tensor]:
+    """What 2x2 averaging takes away from ``x``, level by level; 0 where something is unknown."""
+    known = valid[:, None].to(x.dtype)
+    x = x[:, None] * known
+    bands = []
+    while min(x.shape[-2:]) >= 2 * _SMALLEST_LEVEL:
+        share = F.avg_pool2d(known, 2)
+        coarse = F.avg_pool2d(x, 2) / share.clamp(min=1e-3)
+        bands.append((x - F.interpolate(coarse, size=x.shape[-2:], mode="nearest")) * known)
+        known = (share > 0.99).to(x.dtype)
+        x = coarse * known
+    return bands
 
 
 def gradient_loss(difference: Tensor, valid: Tensor, scales: int = 4) -> Tensor:

@@ -39,6 +39,8 @@ LATE_SHAPES = (((128, 160), 0.6), ((128, 128), 0.25), ((160, 128), 0.15))
 EMA_DECAY = 0.9985
 WEIGHT_DECAY = 0.02
 WARM_UP = 300
+STRONGEST_AT = 0.5  # of the steps
+STRONGEST = 0.8
 GRADIENT_WEIGHT = 0.5  # at the end; grows from nothing
 CLIP_NORM = 1.0
 FIRST_SCENES = 2048  # drawn before the first step
@@ -113,6 +115,11 @@ def learning_rate(step: int, peak: float, steps: int) -> float:
     return peak * max(0.005, 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, steps - WARM_UP))))
 
 
+def strength(step: int, config: DepthTrainConfig) -> float:
+    """Of the augmentation, growing: at full strength from the start, nothing but the row was learned."""
+    return min(1.0, step / (STRONGEST_AT * config.steps)) * STRONGEST
+
+
 def shapes_of(step: int, config: DepthTrainConfig) -> tuple[tuple[tuple[int, int], float], ...]:
     """Heights and widths of batches at ``step``, with how often."""
     if step < config.steps * config.early_share:
@@ -145,10 +152,10 @@ class _StepBatches(Dataset[Batch]):
         first, last = scene_window(step, config)
         rgb, depth = self._ring.batch(rng.integers(first, last, config.batch_size))
         shapes = shapes_of(step, config)
-        height, width = shapes[rng.choice(len(shapes), p=[share for _, share in shapes])][0]
+        size = shapes[rng.choice(len(shapes), p=[share for _, share in shapes])][0]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         pictures = torch.from_numpy(rgb).permute(0, 3, 1, 2)
-        return augment(pictures, torch.from_numpy(depth).float(), height, width, generator)
+        return augment(pictures, torch.from_numpy(depth).float(), size, strength(step, config), generator)
 
 
 def _batches(config: DepthTrainConfig, stream: SceneStream, first: int) -> Iterable[Batch]:
@@ -219,7 +226,12 @@ class _TrainState:
         others = [p for p in network.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.99), fused=True)
-        identity = {"seed": config.seed, "batch_size": config.batch_size, "steps": config.steps, "net": asdict(network.config)}
+        identity = {
+            "seed": config.seed,
+            "batch_size": config.batch_size,
+            "steps": config.steps,
+            "net": asdict(network.config),
+        }
         return cls(network, averaged, optimizer, identity)
 
     @torch.no_grad()
