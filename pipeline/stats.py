@@ -213,7 +213,7 @@ def _sum_16bit(strip: NDArray[np.uint16]) -> PixelSums:
         pictures=0,
         count=strip.shape[0] * strip.shape[1],
         total=tuple(int(plane.sum()) for plane in planes),
-        # Not plane @ plane: BLAS would wake its threads for 50,000 numbers, ten times slower on a busy machine.
+        # Not plane @ plane: BLAS would wake its threads, ten times slower on a busy machine.
         squares=tuple(int(np.einsum("i,i->", plane, plane)) for plane in planes),
         low=tuple(int(plane.min()) for plane in planes),
         high=tuple(int(plane.max()) for plane in planes),
