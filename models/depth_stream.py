@@ -32,9 +32,9 @@ class StreamConfig:
     draw: DrawScene
     seed: int
     folder: Path
-    height: int = 120
-    width: int = 160
-    window: int = 32_768
+    height: int
+    width: int
+    window: int
     ahead: int = 6
     processes: int = 1
 

@@ -43,6 +43,7 @@ STRONGEST_AT = 0.5  # of the steps
 STRONGEST = 0.8
 GRADIENT_WEIGHT = 0.5  # at the end; grows from nothing
 CLIP_NORM = 1.0
+SCENE_SIZE = (120, 160)  # height and width of the rendered pictures
 FIRST_SCENES = 2048  # drawn before the first step
 SCENES_FOLDER = "scenes"
 LOG_EVERY = 100
@@ -166,10 +167,16 @@ def _batches(config: DepthTrainConfig, stream: SceneStream, first: int) -> Itera
             stream.need(*scene_window(step, config))
             yield step
 
+    workers = config.loaders > 0
     return DataLoader(
-        _StepBatches(config), batch_size=None, sampler=_Steps(steps), num_workers=1, prefetch_factor=4,
-        multiprocessing_context="spawn", worker_init_fn=_start_worker,
-    )  # fmt: skip
+        _StepBatches(config),
+        batch_size=None,
+        sampler=_Steps(steps),
+        num_workers=config.loaders,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_start_worker,
+    )
 
 
 class _Steps(Sampler[int]):
@@ -270,10 +277,16 @@ class _TrainState:
 
 
 def _stream_config(config: DepthTrainConfig) -> StreamConfig:
+    height, width = SCENE_SIZE
     return StreamConfig(
-        draw=draw_training_scene, seed=config.seed, folder=config.out / SCENES_FOLDER, window=config.window,
+        draw=draw_training_scene,
+        seed=config.seed,
+        folder=config.out / SCENES_FOLDER,
+        height=height,
+        width=width,
+        window=config.window,
         processes=config.processes,
-    )  # fmt: skip
+    )
 
 
 def _judge(network: DepthNet, pairs: Path, every: int) -> dict[str, float]:

@@ -198,7 +198,8 @@ class DepthTrainConfig:
     window: int = 32_768  # rendered scenes held at a time, on disk
     reuse: int = 8  # how often a scene is used, augmented anew
     threads: int = 1  # of the optimizer; augmenting and rendering are processes of their own
-    processes: int = 1  # that render
+    processes: int = 1  # that render; 0: this one does
+    loaders: int = 1  # that augment; 0: this one does
     bfloat16: bool = True
     pairs: Path | None = None  # RGB-D frames to report on now and then
 
