@@ -63,11 +63,14 @@ class Labeller:
         self.device = device
         self.micro_batch = micro_batch
         self.jobs = jobs if jobs > 0 else usable_cores()
-        low, high = network.value_range
-        self.scale = (high - low) / MAX_VALUE
-        self.offset = low
+        self.use_range(*network.value_range)
         # A GPU has one queue: passes issued one after the other share their memory in its order.
         self._turn = threading.Lock() if device.type != "cpu" else contextlib.nullcontext()
+
+    def use_range(self, low: float, high: float) -> None:
+        """Store quantities from ``low`` to ``high``; others are clipped."""
+        self.offset = low
+        self.scale = (high - low) / MAX_VALUE
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
@@ -90,9 +93,7 @@ class Labeller:
         """
         with torch.inference_mode():
             with self._turn:
-                # (B, 3, H, W) over the bytes of (B, H, W, 3): channels_last without a copy.
-                rgb = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
-                quantity = self.network.predict(rgb)
+                quantity = self._predict(pictures)
                 finite = torch.isfinite(quantity).all()
                 values = ((quantity - self.offset) / self.scale).round_().clamp_(0, MAX_VALUE).to(torch.int32)
             values = values.cpu()
@@ -101,3 +102,12 @@ class Labeller:
                     f"not a number among the answers of depth network {self.info.name}; use another --model"
                 )
         return np.asarray(values.numpy(), np.uint16)
+
+    def highest(self, pictures: NDArray[np.uint8]) -> float:
+        """The highest quantity in pictures (B, H, W, 3)."""
+        with torch.inference_mode(), self._turn:
+            return float(self._predict(pictures).max())
+
+    def _predict(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
+        # (B, 3, H, W) over the bytes of (B, H, W, 3): channels_last without a copy.
+        return self.network.predict(torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2))

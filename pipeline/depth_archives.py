@@ -5,6 +5,10 @@ micro-batches, never a batch, so its peak is the same for a thousand samples and
 are cut from the start of each archive: a run that goes on inside one computes it whole and drops what is
 there already, so that a restart changes no byte.
 
+Before the first label, the network answers for a few hundred samples from all over the set. The highest
+answer among them, with headroom, becomes the end of the one fixed range that the 16 bits of every label stand
+for: the labels of a set fill the range, and compare with each other.
+
 While labels are unfinished, ``.work/depth.json`` says what they are made with and which archives are done.
 """
 
@@ -14,6 +18,7 @@ import contextlib
 import ctypes
 import dataclasses
 import hashlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -57,6 +62,10 @@ from .shards import PART_SUFFIX, ShardReader, ShardRecord, ShardWriter
 
 if TYPE_CHECKING:
     from .depth import Labeller
+
+# The first pass that finds the range: samples looked at, and room above the highest answer among them.
+RANGE_SAMPLES = 256
+RANGE_HEADROOM = 1.25
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -151,6 +160,10 @@ class _Run:
         """Labels what is missing; returns how many samples that was."""
         for shard in range(shard_count(self._total, self._per_shard)):
             self._recognise(shard)
+        if self._state.range is None:
+            self._state.range = self._find_range()
+            self._state.save()
+        self._labeller.use_range(*self._state.range)
         done = sum(record.entries for record, _ in self._state.finished.values())
         label = f"label-depth ({self._info.name}, {self._labeller.device})"
         # Two pieces a thread: one at work, one waiting for its turn to be written.
@@ -178,8 +191,39 @@ class _Run:
         self._state.remove()
         return info
 
+    def _find_range(self) -> tuple[float, float]:
+        """From the network's lowest value to the highest that a look over the whole set lets expect."""
+        chosen = np.unique(np.linspace(0, self._total - 1, RANGE_SAMPLES).astype(np.int64))
+        micro_batch = self._labeller.micro_batch
+        readers = {shard: self._source(shard) for shard in np.unique(chosen // self._per_shard).tolist()}
+
+        def highest(keys: NDArray[np.int64]) -> float:
+            pictures = np.empty((micro_batch, self._size, self._size, 3), np.uint8)
+            for row in range(micro_batch):
+                shard, position = divmod(int(keys[min(row, len(keys) - 1)]), self._per_shard)
+                pictures[row] = self._decode(readers[shard], self._name(shard, position, "fg_bg"))
+            return self._labeller.highest(pictures)
+
+        chunks = (chosen[start : start + micro_batch] for start in range(0, len(chosen), micro_batch))
+        jobs = self._labeller.jobs
+        found = max(value for _, value in in_order(highest, chunks, jobs, 2 * jobs))
+        for reader in readers.values():
+            reader.close()
+        low, most = self._labeller.network.value_range
+        return low, min(most, max(_round_up(found * RANGE_HEADROOM), low + _round_up(abs(most - low) / 1000)))
+
     def _path(self, shard: int) -> Path:
         return self._folder / shard_name("depth", shard)
+
+    def _source(self, shard: int) -> ShardReader:
+        """The composites of an archive."""
+        source = ShardReader(self._folder / shard_name("fg_bg", shard))
+        if len(source) != self._entries(shard):
+            raise MdeasError(
+                f"expected {self._entries(shard)} entries, found {len(source)}: {source.path}; "
+                "run `mdeas verify` to see what is missing"
+            )
+        return source
 
     def _entries(self, shard: int) -> int:
         return min(self._per_shard, self._total - shard * self._per_shard)
@@ -209,12 +253,7 @@ class _Run:
             if done == entries:
                 self._close(shard)
                 continue
-            source = ShardReader(self._folder / shard_name("fg_bg", shard))
-            if len(source) != entries:
-                raise MdeasError(
-                    f"expected {entries} entries, found {len(source)}: {source.path}; "
-                    "run `mdeas verify` to see what is missing"
-                )
+            source = self._source(shard)
             for start in range(done - done % micro_batch, entries, micro_batch):
                 yield _Piece(shard, start, min(start + micro_batch, entries), max(start, done), source)
 
@@ -277,6 +316,14 @@ class _Run:
         self._state.finished[record.name] = record, sums
         self._state.save()
         give_back_memory()
+
+
+def _round_up(value: float) -> float:
+    """The next number of two significant digits: small differences between machines do not reach it."""
+    if value <= 0 or not math.isfinite(value):
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / step) * step:.12g}")
 
 
 def in_order(

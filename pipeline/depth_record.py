@@ -110,6 +110,7 @@ class State:
     path: Path
     properties: dict[str, Any]
     finished: dict[str, tuple[ShardRecord, LabelSums]]
+    range: tuple[float, float] | None = None  # quantities of the values 0 and MAX_VALUE, once they are known
 
     def save(self) -> None:
         """Write it atomically."""
@@ -118,7 +119,7 @@ class State:
             for record, sums in self.finished.values()
         ]
         self.path.parent.mkdir(exist_ok=True)
-        write_json(self.path, {"properties": self.properties, "archives": archives})
+        write_json(self.path, {"properties": self.properties, "range": self.range, "archives": archives})
 
     def remove(self) -> None:
         """The labels are complete: the state goes, and its folder if nothing else is in it."""
@@ -138,7 +139,8 @@ class State:
         for archive in content["archives"]:
             record, sums = ShardRecord(**archive["record"]), archive["sums"]
             finished[record.name] = record, LabelSums(PixelSums.from_json(sums["pixels"]), sums["clipped"])
-        return cls(path, content["properties"], finished)
+        found = content["range"]
+        return cls(path, content["properties"], finished, (found[0], found[1]) if found else None)
 
 
 def properties_of(labeller: Labeller, dataset_sha256: str | None) -> dict[str, Any]:
@@ -187,7 +189,8 @@ def begin(folder: Path, properties: dict[str, Any], labels: str) -> State:
     if path.exists():
         state = State.load(path)
     elif info is not None:
-        state = State(path, recorded_properties(info), {})
+        known = (info.offset, info.offset + info.scale * MAX_VALUE)
+        state = State(path, recorded_properties(info), {}, known)
     elif next(folder.glob(labels), None) is not None:
         raise MdeasError(
             f"depth labels without {DEPTH_INFO_NAME}: {folder}; nobody knows what they are: label afresh "

@@ -31,7 +31,7 @@ class FakeLabeller:
     It also looks at how pictures arrive: an answer that depended on the batch would show in the bytes.
     """
 
-    precision, scale, offset = "float32", 0.5, 1.0
+    precision = "float32"
 
     def __init__(
         self, jobs: int = 2, micro_batch: int = 4, device: str = "cpu", sleep_s: float = 0.0
@@ -40,10 +40,18 @@ class FakeLabeller:
             name="fake", source="here", weights_sha256="0" * 64, licence="MIT", kind="relative_disparity",
             nearer="larger", unit=None, resize="none",
         )  # fmt: skip
-        self.network = SimpleNamespace(input_size=lambda height, width: (height // 2, width // 2))
+        self.network = SimpleNamespace(
+            input_size=lambda height, width: (height // 2, width // 2), value_range=(1.0, 200.0)
+        )
         self.device = SimpleNamespace(type=device)
         self.jobs, self.micro_batch = jobs, micro_batch
         self.shapes: list[tuple[int, ...]] = []
+
+    def use_range(self, low: float, high: float) -> None:
+        self.scale, self.offset = (high - low) / 65535, low
+
+    def highest(self, pictures: NDArray[np.uint8]) -> float:
+        return 100.0 + float(pictures.shape[0])
 
     def label(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint16]:
         self.shapes.append(pictures.shape)
@@ -111,7 +119,8 @@ def test_labels_are_the_networks_answers(dataset: Path) -> None:
     assert info.values["mean"] == pytest.approx(stored.mean() / 65535, rel=1e-12)
     assert info.values["std"] == pytest.approx(stored.std() / 65535, rel=1e-9)
     assert (info.values["min"], info.values["max"]) == (stored.min() / 65535, stored.max() / 65535)
-    assert (info.scale, info.offset, info.bits, info.micro_batch) == (0.5, 1.0, 16, 4)
+    assert (info.scale, info.offset) == ((130 - 1) / 65535, 1.0)  # 104, a quarter more, two digits
+    assert (info.bits, info.micro_batch) == (16, 4)
     for record in info.shards:
         data = (dataset / record.name).read_bytes()
         assert (record.bytes, record.sha256) == (len(data), hashlib.sha256(data).hexdigest())
@@ -378,7 +387,8 @@ def test_archives_of_unknown_origin_are_refused(dataset: Path) -> None:
         label_archives(dataset, as_labeller(), batch=4)
 
 
-def test_a_damaged_composite_is_named(dataset: Path) -> None:
+def test_a_damaged_composite_is_named(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depth_archives, "RANGE_SAMPLES", 1)  # so that it is not found before the first label
     path = dataset / "fg_bg-00001.zip"
     data = bytearray(path.read_bytes())
     data[data.index(b"fg_bg/000013.jpg") + 60] ^= 1

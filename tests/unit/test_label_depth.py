@@ -14,7 +14,7 @@ from mdeas.models.depth_net import DepthNet, save_weights
 from mdeas.pipeline import depth_archives
 from mdeas.pipeline.depth import Labeller, label_depth
 from mdeas.pipeline.images import decode_gray16
-from mdeas.pipeline.manifest import read_manifest, sample_name, shard_name, write_manifest
+from mdeas.pipeline.manifest import read_depth_info, read_manifest, sample_name, shard_name, write_manifest
 from mdeas.pipeline.options import LabelDepthConfig
 from mdeas.pipeline.reader import DatasetReader
 from mdeas.pipeline.shards import ShardWriter
@@ -160,6 +160,22 @@ def test_the_mapping_is_fixed_and_clips(value: float, stored: int) -> None:
     assert (values == stored).all()
     if 1 <= value <= 9:
         assert stored * labeller.scale + labeller.offset == pytest.approx(value, abs=labeller.scale)
+
+
+def test_one_range_fits_the_whole_set(dataset: Path, weights: Path) -> None:
+    label_depth(config(dataset, weights))
+    reader, info = DatasetReader(dataset), read_depth_info(dataset)
+    assert info is not None
+    labels = np.stack([reader.depth(index) for index in range(len(reader))])
+    pictures = np.stack([reader.fg_bg(index) for index in range(len(reader))])
+    answers = (
+        BundledDepthNetwork(weights, CPU).predict(torch.from_numpy(pictures).permute(0, 3, 1, 2)).numpy()
+    )
+    top = info.offset + info.scale * 65535
+    assert info.offset == 0
+    assert answers.max() * 1.25 <= top * (1 + 1e-6) < answers.max() * 1.25 * 1.11  # two digits, rounded up
+    assert np.abs(labels * info.scale + info.offset - answers).max() < info.scale
+    assert info.clipped == 0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
