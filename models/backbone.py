@@ -50,10 +50,11 @@ def _import_timm() -> Any:
             raise MdeasError(f"timm cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
     except ImportError as error:
         raise MdeasError(f"timm cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     _libraries.append(library)
     for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        library.define(schema)  # type: ignore[no-untyped-call]
     try:
         return importlib.import_module("timm")
     except (ImportError, RuntimeError) as error:

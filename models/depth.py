@@ -1,6 +1,6 @@
 """Depth networks by name: what ``mdeas label-depth --model`` can choose from.
 
-A network of another kind is one class with the members of :class:`DepthNetwork` and one line in ``DEPTH_MODELS``.
+A network of another kind is one class with :class:`DepthNetwork`'s members and a line in ``DEPTH_MODELS``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class DepthNetwork(Protocol):
 
     Attributes:
         info: What it is and what its values mean.
-        value_range: The fixed lowest and highest value that a 16-bit file can hold; those outside are clipped.
+        value_range: The lowest and highest value that a 16-bit file can hold; those outside are clipped.
     """
 
     info: DepthNetworkInfo
@@ -63,7 +63,7 @@ class DepthNetwork(Protocol):
 class BundledDepthNetwork:
     """The package's own network: relative disparity, about 1/metres as far as one picture tells.
 
-    Pictures are resized to about ``INPUT_AREA`` pixels with sides that are multiples of 32, by averaging, and the
+    Pictures are resized by averaging to about ``INPUT_AREA`` pixels with sides that are multiples of 32; the
     logarithm of disparity is resized back bilinearly.
     """
 
@@ -89,8 +89,9 @@ class BundledDepthNetwork:
             source=f"trained by mdeas on rendered rooms, {about.get('steps', '?')} steps",
             resize="bilinear with antialiasing; the logarithm of the answer bilinear",
         )
-        network = fuse_batch_norm(network).requires_grad_(False)
-        self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fuse_batch_norm(network)
+        network.requires_grad_(False).to(device)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """About ``INPUT_AREA`` pixels in the picture's aspect."""

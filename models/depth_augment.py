@@ -43,8 +43,9 @@ def random_views(
 ) -> Tensor:
     """Sampling grids (B, height, width, 2): mirror, zoom, shift, stretch, roll, keystone.
 
-    ``aspect`` is the source's width / height. A zoom 1 shows the largest crop of the wanted shape, 0.5 half of
-    its sides. Corners that turn out of the source stay black and unknown, as in undistorted real frames.
+    ``aspect`` is the source's width / height. A zoom of 1 shows the largest crop of the wanted shape, one of
+    0.5 half of its sides. Corners that turn out of the source stay black and unknown, as in undistorted real
+    frames.
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -82,7 +83,7 @@ def random_views(
 
 
 def recolour(rgb: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Float (B, 3, H, W) in 0..1 to the same, seen by another sensor in another light; ``strength`` as above."""
+    """Float (B, 3, H, W) in 0..1 as another sensor would have seen it in another light."""
     batch = len(rgb)
 
     def normal(std: float, channels: int = 1) -> Tensor:
@@ -120,11 +121,11 @@ def recolour(rgb: Tensor, strength: float, generator: torch.Generator) -> Tensor
 
 
 def _soften(rgb: Tensor, amount: Tensor, streak: Tensor) -> Tensor:
-    """Blur (0..1) or sharpen (-1..0) by ``amount``, smear along x by ``streak``: one number a picture each."""
+    """Blur (0..1) or sharpen (-1..0) by ``amount``, smear along x by ``streak``; both (B, 1, 1, 1)."""
     tap = rgb.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     padded = F.pad(rgb, (2, 2, 2, 2), mode="replicate")
     across = sum(tap[i] * padded[:, :, :, i : i + rgb.shape[3]] for i in range(5))
-    blurred = sum(tap[i] * across[:, :, i : i + rgb.shape[2]] for i in range(5))  # type: ignore[index]
+    blurred = sum(tap[i] * across[:, :, i : i + rgb.shape[2]] for i in range(5))  # type: ignore[index, misc]
     rgb = rgb + (blurred - rgb) * amount
     padded = F.pad(rgb, (2, 2, 0, 0), mode="replicate")
     smeared = sum(padded[:, :, :, i : i + rgb.shape[3]] for i in range(5)) / 5

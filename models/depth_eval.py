@@ -1,4 +1,4 @@
-"""How good relative depth is after fitting what one picture cannot tell: scale, shift in log inverse depth."""
+"""How good relative depth is, after fitting scale and shift in log inverse depth."""
 
 from __future__ import annotations
 
@@ -157,7 +157,10 @@ def read_frames(names: list[Path]) -> Iterator[Frame]:
             raise MdeasError(f"not 16-bit depth of the picture's size: {depth_name}; remove the frame")
         if not depth.any():
             raise MdeasError(f"no known depth at all: {depth_name}; remove the frame")
-        yield np.asarray(cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), np.uint8), depth / _MILLIMETRES
+        yield (
+            np.asarray(cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), np.uint8),
+            depth.astype(np.float64) / _MILLIMETRES,
+        )
 
 
 def predict_with(network: DepthNetwork, rgb: Picture, device: torch.device) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,9 +16,9 @@ _SMALLEST_LEVEL = 2  # pixels of the coarsest level's shorter side
 class LossWeights:
     """How much each term counts.
 
-    ``unexplained``: the variance of the difference over the target's, per picture (the scale-invariant error of
-    Eigen et al. 2014, arXiv:1406.2283, normalised so that flat pictures count as much as deep ones). What is
-    left after fitting a shift: the spread of log disparity is learned, so that its exponential is a disparity.
+    ``unexplained``: variance of the difference over the target's, per picture (the scale-invariant error of
+    Eigen et al. 2014, arXiv:1406.2283, normalised so that flat pictures count as much as deep ones). Only
+    a shift is left out: the spread of log disparity is learned, so that its exponential is a disparity.
     ``bands``: the same in each band of a Laplacian pyramid, so that objects count beside the layout.
     ``gradient``: mean absolute gradients of the difference at four scales, over the target's deviation: sharp
     edges. ``absolute``: the squared mean difference, so that one fixed 16-bit mapping fits every picture.
@@ -66,7 +65,7 @@ def depth_loss(pred: Tensor, target: Tensor, valid: Tensor, weights: LossWeights
 
 
 def band_loss(difference: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Energy of (B, H, W) ``difference`` over that of ``target``, summed over the bands of a Laplacian pyramid."""
+    """Energy of ``difference`` over that of ``target``, (B, H, W), summed over the bands of a pyramid."""
     total = difference.new_zeros(())
     for error, truth in zip(_bands(difference, valid), _bands(target, valid), strict=True):
         floor = _SMALLEST_BAND * error[0].numel()

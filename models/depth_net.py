@@ -1,6 +1,6 @@
 """The bundled depth network: a timm backbone and a light decoder that answer with log inverse depth.
 
-Built for CPUs: dense and group convolutions, ReLU and BatchNorm only, so that bfloat16 pays while training and
+Built for CPUs: dense and group convolutions, ReLU, BatchNorm and no more: bfloat16 pays in training, and
 every BatchNorm folds into its convolution for inference. The coarsest cells are told of the whole picture and
 of their place in it, because the layout of a room is a question about both.
 """
@@ -34,7 +34,7 @@ OUTPUT_BIAS = -0.75
 
 @dataclass(frozen=True)
 class DepthNetConfig:
-    """The shape of the network: ``widths`` are the decoder's channels, from the coarsest level to half size."""
+    """The shape of the network: ``widths`` are the decoder's channels, coarsest level first."""
 
     backbone: str = "regnetx_002"
     widths: tuple[int, int, int, int, int] = (128, 96, 64, 48, 32)
@@ -64,7 +64,7 @@ class ContextBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
         whole = F.relu(self.whole(x.mean(dim=(2, 3), keepdim=True))).expand_as(x)
-        place = _coordinates(*x.shape[-2:], x).expand(len(x), -1, -1, -1)
+        place = _coordinates(x.shape[-2], x.shape[-1], x).expand(len(x), -1, -1, -1)
         mixed: Tensor = self.mix(torch.cat([x, whole, place.to(x.dtype)], dim=1))
         return x + mixed
 
@@ -152,7 +152,7 @@ def fuse_batch_norm(network: nn.Module) -> nn.Module:
     network.eval()
     for module in network.modules():
         if isinstance(module, ConvBlock):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])  # type: ignore[type-var]
+            module[0] = fuse_conv_bn_eval(module[0], module[1])  # type: ignore[type-var, arg-type]
             module[1] = nn.Identity()
             continue
         conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)

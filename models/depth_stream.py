@@ -27,7 +27,7 @@ _EMPTY = -1
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """``draw`` is importable from another process; ``window`` scenes are held, ``ahead`` chunks drawn early."""
+    """``draw`` is a module's own function; ``window`` scenes are held, ``ahead`` chunks drawn early."""
 
     draw: DrawScene
     seed: int

@@ -30,9 +30,9 @@ from .depth_stream import SceneRing, SceneStream, StreamConfig
 
 Batch = tuple[Tensor, Tensor, Tensor]  # picture, log inverse depth, where it is known
 
-# What a batch is resized to, with how often: photos are wide, tall or, in a data set, square. The first part of
-# the training sees small pictures, which is where layouts are learned at half the price; the last part larger
-# ones, as inference does.
+# What a batch is resized to, with how often: photos are wide, tall or, in a data set, square. The first part
+# of the training sees small pictures and learns layouts at half the price; the last part larger ones, as
+# inference does.
 EARLY_SHAPES = (((64, 96), 0.5), ((96, 96), 0.35), ((96, 64), 0.15))
 SHAPES = (((96, 128), 0.5), ((128, 128), 0.35), ((128, 96), 0.15))
 LATE_SHAPES = (((128, 160), 0.6), ((128, 128), 0.25), ((160, 128), 0.15))
@@ -243,7 +243,7 @@ class _TrainState:
 
     @torch.no_grad()
     def average(self) -> None:
-        """Move the averaged weights towards the network's (faster at first, so that the start is forgotten)."""
+        """Move the averaged weights towards the network's (faster at first: the start is forgotten)."""
         weight = 1 - min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.network.parameters()), weight)
         for mine, new in zip(self.averaged.buffers(), self.network.buffers(), strict=True):

@@ -101,7 +101,7 @@ def test_truncated_weights_are_refused(weights: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_network_lists_the_names() -> None:
-    with pytest.raises(MdeasError, match="no such depth network: bundeld; choose one of .*bundled"):
+    with pytest.raises(MdeasError, match=r"no such depth network: bundeld; choose one of .*bundled"):
         create_depth_network("bundeld", None, CPU)
 
 
@@ -233,7 +233,7 @@ def test_an_object_stands_out_only_if_nearer_than_what_it_covers() -> None:
 
 
 def test_a_folder_without_frames_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(MdeasError, match="no frames in .*expected NAME_rgb.jpg with NAME_depth.png"):
+    with pytest.raises(MdeasError, match=r"no frames in .*expected NAME_rgb.jpg with NAME_depth.png"):
         frame_names(tmp_path)
 
 
