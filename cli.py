@@ -203,6 +203,11 @@ def split_commas(_ctx: click.Context, _param: click.Parameter, text: str) -> tup
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def licence_option(brief: str) -> Callable[[Command], Command]:
+    """``--licence``: codes with commas between them."""
+    return option("--licence", default="", callback=split_commas, metavar="cc0,by,...", help=brief)
+
+
 def device_option(of: Any) -> Callable[[Command], Command]:
     """``--device``, the same everywhere."""
     return option("--device", of=of, metavar="auto|cpu|cuda|cuda:N|mps", help="Where the network runs.")
@@ -263,9 +268,7 @@ def demo(**options: Any) -> Report:
     show_default="100; of a list, all",
     help="Pictures for each QUERY.",
 )
-@option(
-    "--licence", default="", callback=split_commas, metavar="cc0,by,...", help="Only pictures under these."
-)
+@licence_option("Only pictures under these.")
 @option("--out", of=CrawlConfig, type=FOLDER, help="Folder that gets fg/ and bg/, with a ledger in each.")
 @option("--min-size", of=CrawlConfig, type=click.IntRange(min=1), help="Shorter side of a picture, pixels.")
 @option("--parallel", of=CrawlConfig, type=click.IntRange(1, 64), help="Downloads at a time.")
@@ -388,6 +391,7 @@ def make_masks(**options: Any) -> Report:
     type=click.IntRange(min=1),
     help="Only this many samples, spread over all pairs.",
 )
+@licence_option("Only pictures under these, by assets.jsonl beside them.")
 @option(
     "--preset",
     type=click.Choice(list(PRESETS)),

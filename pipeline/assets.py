@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import MdeasError
 from . import images
+from .ledger import Origin
 from .manifest import write_bytes
 from .options import BG_DIR, FG_DIR
 from .split import content_hashes
@@ -27,6 +28,8 @@ PICTURE_EXTENSIONS = frozenset(
 )
 _PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 
+UNKNOWN_ORIGIN = Origin(url="")
+BUNDLED_ORIGIN = Origin(url="", author="mdeas", licence="cc0")  # as data/bundled/LICENSE says
 # A background whose values hardly vary shows nothing that a network could learn depth from.
 FLAT_STD = 2.0
 # Backgrounds are named and hashed at this size, whatever the data set's size.
@@ -44,11 +47,12 @@ class Folders:
 
 @dataclass(frozen=True)
 class Source:
-    """A file that looks like a picture."""
+    """A file that looks like a picture, and where it comes from as far as that is known."""
 
     kind: Kind
     path: Path
     sha256: str
+    origin: Origin = UNKNOWN_ORIGIN
 
 
 @dataclass(frozen=True)

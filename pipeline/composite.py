@@ -24,6 +24,7 @@ import numpy as np
 from .. import MdeasError, __version__
 from . import images, parallel
 from .assets import (
+    BUNDLED_ORIGIN,
     Folders,
     Inspection,
     InspectionTask,
@@ -35,6 +36,15 @@ from .assets import (
     prepared_array,
 )
 from .canvas import Canvas, Foreground
+from .licence import (
+    asks_for_credit,
+    check_licences,
+    check_some_left,
+    credit_of,
+    first_difference,
+    refusal,
+    with_origins,
+)
 from .lock import LOCK_NAME, locked
 from .manifest import (
     BACKGROUNDS_NAME,
@@ -84,7 +94,10 @@ _SHARDS_PER_ROW_GROUP = 64
 
 @dataclass(frozen=True)
 class MakeDatasetReport:
-    """What ``make_dataset`` did; ``made`` counts the samples of this run, ``samples`` those of the set."""
+    """What ``make_dataset`` did; ``made`` counts the samples of this run, ``samples`` those of the set.
+
+    ``credits`` counts the pictures whose licence asks to name the author.
+    """
 
     out: str
     samples: int
@@ -98,6 +111,7 @@ class MakeDatasetReport:
     bundled: bool
     rejected: tuple[Rejected, ...]
     flagged: tuple[Asset, ...]
+    credits: int
 
     def summary(self) -> str:
         """The report in words."""
@@ -115,13 +129,16 @@ class MakeDatasetReport:
             lines.append(f"{len(self.rejected)} files left out:")
             lines += [f"  {one.kind}/{one.file}: {one.reason}" for one in self.rejected]
         lines += [f"used, but look at it: {one.file} ({one.note})" for one in self.flagged]
+        if self.credits:
+            one_or_more = "1 picture asks" if self.credits == 1 else f"{self.credits:,} pictures ask"
+            lines.append(f"credits: {one_or_more} for attribution: see {MANIFEST_NAME}")
         return printable("\n".join(lines))
 
 
 def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
     """Make the data set, or what is missing of it.
 
-    The bytes depend on the assets and the options alone, not on ``jobs``, the order or restarts.
+    The bytes depend on the assets, their ledgers and the options, not on ``jobs``, the order or restarts.
 
     Raises:
         MdeasError: If options or assets are unusable, the folder holds a data set made otherwise, another
@@ -130,7 +147,7 @@ def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
     started = time.monotonic()
     options = _options(config)
     folders = find_folders(config.fg, config.bg)
-    sources = [*list_sources(folders.fg, "fg"), *list_sources(folders.bg, "bg")]
+    sources = [*_sources(config, folders, "fg"), *_sources(config, folders, "bg")]
     if not config.overwrite and (config.out / MANIFEST_NAME).exists():
         manifest = read_manifest(config.out)
         _refuse_other(config.out, manifest, options, sources)
@@ -155,6 +172,18 @@ def _writable(out: Path) -> Iterator[None]:
             f"cannot write: {error.filename or out} ({error.strerror or error}); free some space or make it "
             f"writable and run the same command again, it goes on from here"
         ) from error
+
+
+def _sources(config: MakeDatasetConfig, folders: Folders, kind: Kind) -> list[Source]:
+    """The pictures of one kind with what is known of their origin; some must be under the licences asked."""
+    folder = folders.fg if kind == "fg" else folders.bg
+    sources = list_sources(folder, kind)
+    if folders.bundled:
+        sources = [replace(source, origin=BUNDLED_ORIGIN) for source in sources]
+    else:
+        sources = with_origins(sources, folder)
+    check_some_left(sources, folder, kind, check_licences(config.licence))
+    return sources
 
 
 # ---------------------------------------------------------------- options and what is there already
@@ -184,6 +213,7 @@ def _options(config: MakeDatasetConfig) -> dict[str, object]:
         "mask_threshold": config.mask_threshold,
         "seed": config.seed,
         "limit": config.limit,
+        "licence": list(check_licences(config.licence)) or None,
     }
 
 
@@ -208,6 +238,9 @@ def _refuse_other(
                 raise _other(out, f"made without {kind} {name}, which is new")
             if files[name] != there_files[name]:
                 raise _other(out, f"made with another content of {kind} {name}")
+        name = first_difference(manifest, sources, kind, manifest.options.get("licence") or ())
+        if name:
+            raise _other(out, f"made when the ledger said something else of {kind} {name}")
 
 
 def _other(out: Path, what: str) -> MdeasError:
@@ -221,7 +254,9 @@ def _shown(name: str, value: object) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+    if isinstance(value, list):
+        value = ("," if name == "licence" else " ").join(map(str, value))
+    return f"--{option} {value}"
 
 
 def _is_complete(out: Path, manifest: DatasetManifest) -> bool:
@@ -288,22 +323,26 @@ def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[
 
 
 def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[Source]) -> DatasetManifest:
-    """Inspect every picture, divide the usable ones, and store their prepared forms in ``.work``."""
+    """Inspect the pictures that may be used, divide the good ones, store their prepared form in ``.work``."""
     work = config.out / WORK_NAME
     prepared = work / "prepared"
     prepared.mkdir()
     least, most = side_range(config.scale, config.size)
+    licences = check_licences(config.licence)
+    reasons = {source: refusal(source, licences) for source in sources}
     tasks = [
         InspectionTask(
             source, config.size, config.mask_threshold, least, most, prepared / f"{number:06d}.png"
         )
         for number, source in enumerate(sources)
+        if not reasons[source]
     ]
     found: dict[Source, Inspection] = {}
     with Progress(len(tasks), "reading pictures", "pictures") as progress:
         for inspection in parallel.run(inspect, tasks, config.jobs):
             found[inspection.source] = inspection
             progress.update()
+    found |= {source: Inspection(source, reason=reason) for source, reason in reasons.items() if reason}
     assets: dict[Kind, tuple[Asset, ...]] = {}
     for kind in _KINDS:
         usable = [task for task in tasks if task.source.kind == kind and not found[task.source].reason]
@@ -338,7 +377,16 @@ def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[
 def _divide(judged: list[Inspection], seed: int, kind: Kind) -> tuple[Asset, ...]:
     sides = split_assets([one.source.sha256 for one in judged], [one.hashes for one in judged], seed, kind)
     return tuple(
-        Asset(number, one.source.path.name, one.source.sha256, side, one.width, one.height, one.note)
+        Asset(
+            number,
+            one.source.path.name,
+            one.source.sha256,
+            side,
+            one.width,
+            one.height,
+            one.note,
+            **credit_of(one.source.origin),
+        )
         for number, (one, side) in enumerate(zip(judged, sides, strict=True))
     )
 
@@ -576,4 +624,5 @@ def _report(
         bundled=folders.bundled,
         rejected=manifest.rejected,
         flagged=tuple(one for one in (*manifest.fg, *manifest.bg) if one.note),
+        credits=sum(asks_for_credit(one) for one in (*manifest.fg, *manifest.bg)),
     )

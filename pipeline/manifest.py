@@ -43,6 +43,17 @@ class Asset:
     width: int
     height: int
     note: str = ""
+    title: str = ""
+    author: str = ""
+    author_url: str = ""
+    licence: str = ""
+    licence_url: str = ""
+    page: str = ""
+    url: str = ""
+
+
+# Whose a picture is and what may be done with it, as far as the ledger beside it says so.
+CREDIT_FIELDS = ("title", "author", "author_url", "licence", "licence_url", "page", "url")
 
 
 @dataclass(frozen=True)
@@ -183,8 +194,14 @@ def read_json(path: Path) -> Any:
 
 
 def write_manifest(folder: Path, manifest: DatasetManifest, name: str = MANIFEST_NAME) -> None:
-    """Write ``dataset.json``, which says that the data set is complete."""
-    write_json(folder / name, manifest)
+    """Write ``dataset.json``, which says that the data set is complete; of credits, what is known."""
+    content = dataclasses.asdict(manifest)
+    for kind in ("fg", "bg"):
+        content[kind] = [
+            {field: value for field, value in asset.items() if value or field not in CREDIT_FIELDS}
+            for asset in content[kind]
+        ]
+    write_json(folder / name, content)
 
 
 def read_manifest(folder: Path, name: str = MANIFEST_NAME) -> DatasetManifest:

@@ -76,6 +76,7 @@ class MakeDatasetConfig:
     mask_threshold: int = 127
     seed: int = 0
     limit: int | None = None
+    licence: tuple[str, ...] = ()  # none: any, also pictures of which the ledger says nothing
     jobs: int = -1
     overwrite: bool = False
 
@@ -194,7 +195,6 @@ class DepthTrainConfig:
     batch_size: int = 32
     lr: float = 6e-4
     early_share: float = 0.55  # of the steps, on small pictures
-    late_share: float = 0.06  # of the steps, at the end, on larger pictures
     window: int = 32_768  # rendered scenes held at a time, on disk
     reuse: int = 8  # how often a scene is used, augmented anew
     threads: int = 1  # of the optimizer; augmenting and rendering are processes of their own

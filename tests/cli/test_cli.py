@@ -181,6 +181,16 @@ def test_json_is_one_object(dataset_dir: Path) -> None:
     assert json.loads(result.stdout)["problems"] == []
 
 
+def test_licences_are_parted_by_commas(tmp_path: Path, assets_dir: Path) -> None:
+    folders = ["--fg", str(assets_dir / "fg"), "--bg", str(assets_dir / "bg"), "--out", str(tmp_path / "set")]
+    result = CliRunner().invoke(cli, ["make-dataset", *folders, "--licence", "by, cc0"])
+    assert result.exit_code == 1
+    assert "no cut-out under cc0, by" in result.stderr and "(4 no licence known)" in result.stderr
+    result = CliRunner().invoke(cli, ["make-dataset", *folders, "--licence", "by,gpl"])
+    assert "Error: unknown licence: --licence gpl; use some of cc0, pdm, by" in result.stderr
+    assert not (tmp_path / "set").exists()
+
+
 @pytest.mark.parametrize("order", [("--preset", "--config"), ("--config", "--preset")])
 def test_a_preset_is_below_the_file_and_the_command_line(
     tmp_path: Path, assets_dir: Path, order: tuple[str, str]

@@ -61,6 +61,7 @@ def test_files_of_a_data_set(dataset_dir: Path) -> None:
         "mask_threshold": 127,
         "seed": 0,
         "limit": None,
+        "licence": None,
     }
     assert [shard["name"] for shard in manifest["shards"]] == ["bg.zip", "fg_bg-00000.zip", "mask-00000.zip"]
     assert manifest["totals"]["samples"] == 72
