@@ -47,7 +47,7 @@ def held_out_rooms(count: int) -> Iterator[Frame]:
 
 
 def share_nearer(predict: Predict, fg: Path, bg: Path, count: int) -> float:
-    """Of ``count`` cut-outs pasted as `make-dataset` does, the share that stands out before what it covers."""
+    """Of ``count`` cut-outs pasted as `make-dataset` does, the share nearer than what it covers."""
     rng = np.random.default_rng(0)
     foregrounds, backgrounds = sorted(fg.glob("*.png")), sorted(bg.glob("*.jpg"))
     nearer = []

@@ -31,11 +31,9 @@ from .depth_stream import SceneRing, SceneStream, StreamConfig
 Batch = tuple[Tensor, Tensor, Tensor]  # picture, log inverse depth, where it is known
 
 # What a batch is resized to, with how often: photos are wide, tall or, in a data set, square. The first part
-# of the training sees small pictures and learns layouts at half the price; the last part larger ones, as
-# inference does.
+# of the training sees small pictures and learns layouts at half the price.
 EARLY_SHAPES = (((64, 96), 0.5), ((96, 96), 0.35), ((96, 64), 0.15))
 SHAPES = (((96, 128), 0.5), ((128, 128), 0.35), ((128, 96), 0.15))
-LATE_SHAPES = (((128, 160), 0.6), ((128, 128), 0.25), ((160, 128), 0.15))
 EMA_DECAY = 0.9985
 WEIGHT_DECAY = 0.02
 WARM_UP = 300
@@ -123,9 +121,7 @@ def strength(step: int, config: DepthTrainConfig) -> float:
 
 def shapes_of(step: int, config: DepthTrainConfig) -> tuple[tuple[tuple[int, int], float], ...]:
     """Heights and widths of batches at ``step``, with how often."""
-    if step < config.steps * config.early_share:
-        return EARLY_SHAPES
-    return LATE_SHAPES if step >= config.steps * (1 - config.late_share) else SHAPES
+    return EARLY_SHAPES if step < config.steps * config.early_share else SHAPES
 
 
 def _rate(step: int, config: DepthTrainConfig) -> float:

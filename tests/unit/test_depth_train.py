@@ -134,8 +134,7 @@ def test_schedules() -> None:
         depth_train.FIRST_SCENES + 4000,
     )
     assert shapes_of(0, config) is depth_train.EARLY_SHAPES
-    assert shapes_of(700, config) is depth_train.SHAPES
-    assert shapes_of(999, config) is depth_train.LATE_SHAPES
+    assert shapes_of(999, config) is depth_train.SHAPES
     assert strength(0, config) == 0
     assert strength(999, config) == depth_train.STRONGEST
 
@@ -179,5 +178,5 @@ def test_resumed_training_ends_with_the_same_weights(
 
 def test_another_run_in_the_folder_is_refused(tiny: DepthTrainConfig) -> None:
     depth_train.train_depth(replace(tiny, steps=1))
-    with pytest.raises(MdeasError, match="another run is in .*choose another folder"):
+    with pytest.raises(MdeasError, match=r"another run is in .*choose another folder"):
         depth_train.train_depth(replace(tiny, steps=1, seed=1))
