@@ -9,27 +9,23 @@ ours). A picture is moved to its final name only when it is known which of its n
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import fnmatch
 import hashlib
-import io
 import json
 import os
-import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from .. import MdeasError
 from .assets import Kind, looks_like_picture
 from .backdrop import BackdropLimits
+from .clean_table import CSV_NAME, REVIEW_DIR, Row, row_of, unread_row, with_other_kinds, write_csv
 from .cleaning import CleanRecord, CleanTask, examine
 from .cutout import check_cutout
-from .decode import MAX_BYTES
 from .duplicates import Candidate, find_clusters, find_duplicates
 from .isolate import Lost, run_isolated
 from .ledger import ASSETS_NAME, LedgerEntry, read_assets
@@ -38,35 +34,13 @@ from .manifest import printable, read_json, write_bytes, write_json
 from .matte import CutoutLimits
 from .options import RAW_DIR, CleanConfig
 from .progress import Progress
+from .raw_files import KINDS, RawFile, Words, find_raw_folders, list_raw, output_names, read_words
 from .review import write_review
 
-CSV_NAME = "clean.csv"
 REVIEW_NAME = "review.html"
-REVIEW_DIR = "review"
 STATE_DIR = ".clean"
-COLUMNS = (
-    "kind",
-    "file",
-    "verdict",
-    "reason",
-    "done",
-    "output",
-    "cluster",
-    "duplicate_of",
-    "hash",
-    "sha256",
-    "format",
-    "width",
-    "height",
-    "review",
-)
 # Raised when the rules change, so that pictures judged by older ones are judged again.
 RULES = 1
-KINDS: tuple[Kind, ...] = ("fg", "bg")
-# File systems allow names of 255 bytes; what is longer is cut and told apart by its content.
-MAX_STEM_BYTES = 200
-
-Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -101,19 +75,6 @@ class CleanReport:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class RawFile:
-    """A file as it was found: its content's hash, or why it was not even read."""
-
-    kind: Kind
-    name: str
-    path: Path
-    sha256: str = ""
-    size: int = 0  # bytes
-    reason: str = ""
-    is_ignored: bool = False
-
-
 def clean(config: CleanConfig) -> CleanReport:
     """Decode, judge, mend and de-duplicate all pictures of the raw folders into the output folder.
 
@@ -121,23 +82,22 @@ def clean(config: CleanConfig) -> CleanReport:
 
     Raises:
         MdeasError: If there is nothing to clean, nothing is left, folders overlap or hold pictures of the
-            user, or
-            ``--cutout`` misses what it needs.
+            user, or ``--cutout`` misses what it needs.
     """
     started = time.monotonic()
-    folders = _folders(config)
+    folders = find_raw_folders(config)
     if config.cutout == "rembg":
         check_cutout()
     state = config.out / STATE_DIR
     for folder in (state / "pictures", config.out / REVIEW_DIR):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(state):
-        files = [file for kind, folder in folders.items() for file in _list_raw(kind, folder)]
+        files = [file for kind, folder in folders.items() for file in list_raw(kind, folder)]
         if not any(not file.is_ignored for file in files):
             where = " and ".join(str(folder) for folder in folders.values())
             raise MdeasError(f"no pictures to clean; {where}; put some there or run `mdeas crawl`")
         outputs = _read_outputs(config.out, folders)
-        words = _read_words(config.out)
+        words = read_words(config.out)
         tasks = _plan(config, files, words)
         records, examined = _examine(config, tasks, outputs)
         if examined and hasattr(os, "sync"):
@@ -145,8 +105,8 @@ def clean(config: CleanConfig) -> CleanReport:
         rows, wanted = _judge(config, files, words, tasks, records)
         _place(config.out, folders, outputs, wanted)
         _carry_ledger(config.out, folders, rows, wanted, records)
-        rows = _with_other_kinds(config.out, rows, folders)
-        _write_csv(config.out / CSV_NAME, rows)
+        rows = with_other_kinds(config.out, rows, folders)
+        write_csv(config.out / CSV_NAME, rows)
         write_review(config.out / REVIEW_NAME, rows)
         _prune(config.out, records, rows)
     report = _report(config, rows, folders, examined, time.monotonic() - started)
@@ -155,96 +115,7 @@ def clean(config: CleanConfig) -> CleanReport:
     return report
 
 
-# ---------------------------------------------------------------- what there is
-
-
-def _folders(config: CleanConfig) -> dict[Kind, Path]:
-    """The raw folder of each kind that there is."""
-    folders: dict[Kind, Path] = {}
-    for kind, given in (("fg", config.fg), ("bg", config.bg)):
-        folder = given or RAW_DIR / kind
-        if not folder.is_dir():
-            if given is not None:
-                raise MdeasError(f"no such folder; {given}; give another with --{kind}")
-            continue
-        if any(folder.resolve() == (config.out / other).resolve() for other in KINDS):
-            raise MdeasError(
-                f"the folder of raw pictures is also where cleaned ones go; {folder}; "
-                "choose another --out, or move the pictures to data/raw"
-            )
-        folders[cast(Kind, kind)] = folder
-    if not folders:
-        raise MdeasError(
-            f"nothing to clean; {RAW_DIR}/fg, {RAW_DIR}/bg; run `mdeas crawl`, or give folders by --fg, --bg"
-        )
-    return folders
-
-
-def _list_raw(kind: Kind, folder: Path) -> list[RawFile]:
-    """Every entry of the folder, by name, with the hash of what is worth reading."""
-    return [_raw_file(kind, path) for path in sorted(folder.iterdir(), key=lambda path: path.name)]
-
-
-def _raw_file(kind: Kind, path: Path) -> RawFile:
-    file = RawFile(kind, path.name, path)
-    if path.name.startswith("."):
-        return dataclasses.replace(file, reason="a hidden file", is_ignored=True)
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            return dataclasses.replace(file, reason="a folder: what is in it is not read", is_ignored=True)
-        if not stat.S_ISREG(status.st_mode):
-            return dataclasses.replace(file, reason="not a regular file")
-        if not looks_like_picture(path):
-            return dataclasses.replace(file, reason="not a picture by name or content", is_ignored=True)
-        if status.st_size > MAX_BYTES:
-            return dataclasses.replace(file, reason=f"the file has more than {MAX_BYTES >> 20} MiB")
-        with path.open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        return dataclasses.replace(file, sha256=sha256, size=status.st_size)
-    except OSError as error:
-        reason = (
-            "a link to nowhere"
-            if path.is_symlink() and not path.exists()
-            else f"cannot be read ({error.strerror})"
-        )
-        return dataclasses.replace(file, reason=reason)
-
-
-@dataclass(frozen=True)
-class Words:
-    """The user's lists: patterns of names, of which some may be for one kind (``fg/name``)."""
-
-    keep: tuple[str, ...]
-    drop: tuple[str, ...]
-
-    def keeps(self, file: RawFile) -> bool:
-        """Whether the user wants the file."""
-        return _listed(self.keep, file)
-
-    def drops(self, file: RawFile) -> bool:
-        """Whether the user does not."""
-        return _listed(self.drop, file)
-
-
-def _listed(words: Sequence[str], file: RawFile) -> bool:
-    names = (printable(file.name), f"{file.kind}/{printable(file.name)}")
-    return any(word in names or any(fnmatch.fnmatchcase(name, word) for name in names) for word in words)
-
-
-def _read_words(out: Path) -> Words:
-    lists = []
-    for name in ("keep.txt", "drop.txt"):
-        try:
-            text = (out / name).read_text(encoding="utf-8-sig", errors="replace")
-        except FileNotFoundError:
-            text = ""
-        lines = (line.strip() for line in text.splitlines())
-        lists.append(tuple(line for line in lines if line and not line.startswith("#")))
-    both = sorted(set(lists[0]) & set(lists[1]))
-    if both:
-        raise MdeasError(f"{both[0]} is in keep.txt and in drop.txt; {out}; take it out of one of them")
-    return Words(*lists)
+# ---------------------------------------------------------------- what is there already
 
 
 def _read_outputs(out: Path, folders: Iterable[Kind]) -> dict[str, str]:
@@ -378,16 +249,16 @@ def _judge(
             clusters[file] = f"{kind}-{cluster}"
             if other is not None:
                 twins[file] = some[other]
-    names = _output_names(files)
+    names = output_names(files)
     rows: list[Row] = []
     wanted: dict[str, str] = {}
     for file in files:
         task = tasks.get(file)
         if task is None:
-            rows.append(_row_unread(file, dropped=bool(file.sha256)))
+            rows.append(unread_row(file, dropped=bool(file.sha256)))
             continue
         record = records[task.id]
-        row = _row(config.out, file, record) | {"cluster": clusters.get(file, "")}
+        row = row_of(config.out, file, record) | {"cluster": clusters.get(file, "")}
         if file in twins:
             best = twins[file]
             same = "the same bytes as" if best.sha256 == file.sha256 else "a near-duplicate of"
@@ -416,62 +287,6 @@ def _candidate(file: RawFile, task: CleanTask, record: CleanRecord) -> Candidate
         file.size,
         task.forced,
     )
-
-
-def _row(out: Path, file: RawFile, record: CleanRecord) -> Row:
-    review = f"{REVIEW_DIR}/{record.id}.jpg"
-    values = {
-        "kind": file.kind,
-        "file": file.name,
-        "verdict": record.verdict,
-        "reason": record.reason,
-        "done": record.done,
-        "hash": record.hashes[0],
-        "sha256": file.sha256,
-        "format": record.format,
-        "width": str(record.width or ""),
-        "height": str(record.height or ""),
-        "review": review if (out / review).exists() else "",
-    }
-    return dict.fromkeys(COLUMNS, "") | values
-
-
-def _row_unread(file: RawFile, dropped: bool) -> Row:
-    verdict, reason = ("ignored" if file.is_ignored else "rejected"), file.reason
-    if dropped:
-        reason = "listed in drop.txt"
-    values = {
-        "kind": file.kind,
-        "file": file.name,
-        "verdict": verdict,
-        "reason": reason,
-        "sha256": file.sha256,
-    }
-    return dict.fromkeys(COLUMNS, "") | values
-
-
-def _output_names(files: Sequence[RawFile]) -> dict[RawFile, str]:
-    """``stem.png`` for every file; where several would get the same, each takes a part of its hash."""
-    stems = {file: _stem(file) for file in files}
-    counts = Counter((file.kind, stem.casefold()) for file, stem in stems.items() if file.sha256)
-    return {
-        file: f"{stem}.png" if counts[file.kind, stem.casefold()] < 2 else f"{stem}-{_mark(file)}.png"
-        for file, stem in stems.items()
-    }
-
-
-def _mark(file: RawFile) -> str:
-    """Eight characters of the content and of the name, which two equal copies still differ in."""
-    return hashlib.sha256(f"{file.sha256}/{printable(file.name)}".encode()).hexdigest()[:8]
-
-
-def _stem(file: RawFile) -> str:
-    # Bytes that are no text, and characters that no one can type, stay out of the names that we choose.
-    text = Path(file.name).stem.encode("utf-8", "replace").decode().replace("?", "_")
-    stem = "".join(letter if letter.isprintable() else "_" for letter in text)
-    if len(stem.encode()) <= MAX_STEM_BYTES:
-        return stem
-    return stem.encode()[:MAX_STEM_BYTES].decode("utf-8", "ignore") + f"-{_mark(file)}"
 
 
 # ---------------------------------------------------------------- final names
@@ -537,27 +352,6 @@ def _carry_ledger(
 
 
 # ---------------------------------------------------------------- telling
-
-
-def _with_other_kinds(out: Path, rows: list[Row], folders: Iterable[Kind]) -> list[Row]:
-    """The rows with those of a kind whose raw folder was not there this time, from the earlier table."""
-    absent = {kind for kind in KINDS if kind not in folders}
-    earlier: list[Row] = []
-    if absent and (out / CSV_NAME).exists():
-        with (out / CSV_NAME).open(encoding="utf-8", newline="") as file:
-            earlier = [row for row in csv.DictReader(file) if row.get("kind") in absent]
-    complete = [
-        dict.fromkeys(COLUMNS, "") | {key: row[key] or "" for key in COLUMNS if key in row} for row in earlier
-    ]
-    return sorted(rows + complete, key=lambda row: (KINDS.index(cast(Kind, row["kind"])), row["file"]))
-
-
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, printable(text.getvalue()).encode())
 
 
 def _prune(out: Path, records: dict[str, CleanRecord], rows: Sequence[Row]) -> None:

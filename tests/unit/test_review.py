@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from mdeas.pipeline import images
-from mdeas.pipeline.clean import COLUMNS
+from mdeas.pipeline.clean_table import COLUMNS
 from mdeas.pipeline.review import CARD_SIDE, picture_card, write_review
 
 
