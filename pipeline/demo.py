@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .assets import bundled_pictures
+from .assets import bundled_folder
 from .composite import make_dataset
 from .images import encode_png
 from .options import (
@@ -85,7 +85,7 @@ def run_demo(config: DemoConfig) -> DemoReport:
         seconds[name] = round(time.monotonic() - start, 2)
 
     pictures = MakeDatasetConfig(
-        fg=bundled_pictures("fg"), bg=bundled_pictures("bg"), out=dataset, size=SIZE, limit=SAMPLES,
+        fg=bundled_folder("fg"), bg=bundled_folder("bg"), out=dataset, size=SIZE, limit=SAMPLES,
         seed=config.seed, jobs=config.jobs,
     )  # fmt: skip
     stage("make-dataset", make_dataset, pictures)
