@@ -174,9 +174,7 @@ def command(name: str, brief: str) -> Callable[[Command], click.Command]:
             show_default=False,
             help="Print one JSON object instead of text.",
         )
-        for decorator in (debug_option, json_option, config_option):
-            run = decorator(run)
-        return cli.command(name, short_help=brief)(run)
+        return cli.command(name, short_help=brief)(config_option(json_option(debug_option(run))))
 
     return decorate
 
