@@ -1,4 +1,4 @@
-"""mdeas: paired (background, composite, mask, depth) data sets, and the small network that learns from them."""
+"""mdeas: paired (background, composite, mask, depth) data sets, and the small network they teach."""
 
 __version__ = "0.1.0"
 
