@@ -599,5 +599,6 @@ def evaluate_depth(**options: Any) -> Report:
 
 def main() -> None:
     """The console script."""
+    logging.addLevelName(logging.WARNING, "Warning")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     cli()
