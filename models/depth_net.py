@@ -22,7 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import MdeasError
 from .backbone import create_backbone
 
-INPUT_AREA = 120 * 120  # pixels that a picture is resized to, about as in training: larger ones cost accuracy
+INPUT_AREA = 160 * 128  # pixels that a picture is resized to: the best of several, see docs/depth-network.md
 STRIDE = 32  # sides of the input are multiples of this
 # Any fixed centre and spread do; the training pictures have about these.
 INPUT_MEAN = 0.45

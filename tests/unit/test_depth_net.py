@@ -107,7 +107,7 @@ def test_unknown_network_lists_the_names() -> None:
 
 @pytest.mark.parametrize(
     ("height", "width", "expected"),
-    [(240, 320, (96, 128)), (224, 224, (128, 128)), (320, 240, (128, 96)), (10, 4000, (32, 2400))],
+    [(240, 320, (128, 160)), (224, 224, (128, 128)), (320, 240, (160, 128)), (10, 4000, (32, 2848))],
 )
 def test_network_size_keeps_the_aspect(height: int, width: int, expected: tuple[int, int]) -> None:
     assert network_size(height, width) == expected
