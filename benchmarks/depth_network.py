@@ -26,7 +26,7 @@ from mdeas.models.depth_eval import (
     read_frames,
     stands_out,
 )
-from mdeas.models.depth_net import load_weights
+from mdeas.models.depth_net import LOOKS, fuse_batch_norm, load_weights
 from mdeas.pipeline.images import paste, read_background, read_foreground, resize_rgba, square
 from mdeas.pipeline.options import MakeDatasetConfig
 from mdeas.scenes.rooms import draw_room
@@ -86,12 +86,14 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=500, help="pasted objects")
     args = parser.parse_args()
     network, _ = load_weights(args.weights)
+    fuse_batch_norm(network)
     torch.set_num_threads(1)
     predictors: dict[str, Predict] = {
         "constant": lambda rgb: np.zeros(rgb.shape[:2]),
         "row": rows,
         "network": lambda rgb: predict_log_disparity(network, rgb),
-        "network, mean with its mirror": lambda rgb: predict_log_disparity(network, rgb, flip=True),
+        "network, one look": lambda rgb: predict_log_disparity(network, rgb, LOOKS[:1]),
+        "network, one larger look": lambda rgb: predict_log_disparity(network, rgb, ((LOOKS[1][0], False),)),
     }
     print("| on | predictor | AbsRel | delta1 | Spearman |\n|---|---|---|---|---|")
     for name, predict in predictors.items():

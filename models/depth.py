@@ -14,10 +14,9 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .. import MdeasError
-from .depth_net import fuse_batch_norm, load_weights, network_size, resize_for_network
+from .depth_net import LOOKS, fuse_batch_norm, load_weights, log_disparity, network_size
 
 Kind = Literal["relative_disparity", "metric_depth"]
 Nearer = Literal["larger", "smaller"]
@@ -63,12 +62,11 @@ class DepthNetwork(Protocol):
 class BundledDepthNetwork:
     """The package's own network: relative disparity, about 1/metres as far as one picture tells.
 
-    Pictures are resized by averaging to about ``INPUT_AREA`` pixels with sides that are multiples of 32; the
-    logarithm of disparity is resized back bilinearly.
+    A picture is looked at twice (:func:`.depth_net.log_disparity`) and the logarithms of disparity averaged.
     """
 
-    # Disparity, 1/m: nothing in the rendered scenes is nearer than 0.1 m or farther than 60 m.
-    value_range = (0.0, 12.0)
+    # Disparity: unsure of absolute distance, the network stays far inside the 0.1 to 60 m of its scenes.
+    value_range = (0.0, 8.0)
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         """Read ``weights`` and move the network to ``device``.
@@ -87,25 +85,22 @@ class BundledDepthNetwork:
             unit=None,
             weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
             source=f"trained by mdeas on rendered rooms, {about.get('steps', '?')} steps",
-            resize="bilinear with antialiasing; the logarithm of the answer bilinear",
+            resize="bilinear with antialiasing to two sizes, the larger mirrored; mean logarithm back",
         )
         fuse_batch_norm(network)
         network.requires_grad_(False).to(device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """About ``INPUT_AREA`` pixels in the picture's aspect."""
-        return network_size(height, width)
+        """That of the larger look."""
+        return network_size(height, width, max(area for area, _ in LOOKS))
 
     @torch.inference_mode()
     def predict(self, rgb: Tensor) -> Tensor:
         """Disparity, float32 (B, H, W), > 0, of pictures uint8 (B, 3, H, W)."""
         if rgb.ndim != 4 or rgb.shape[1] != 3 or rgb.dtype != torch.uint8:
             raise ValueError(f"expected uint8 (B, 3, H, W), got {rgb.dtype} {tuple(rgb.shape)}")
-        logarithm = self._network(resize_for_network(rgb))
-        logarithm = F.interpolate(logarithm[:, None], rgb.shape[-2:], mode="bilinear", align_corners=False)
-        disparity: Tensor = logarithm[:, 0].exp()
-        return disparity
+        return log_disparity(self._network, rgb).exp()
 
 
 def _bundled(weights: Path | None, device: torch.device) -> DepthNetwork:

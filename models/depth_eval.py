@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional as F
 
 from .. import MdeasError
 from ..pipeline.options import EvaluateDepthConfig
 from ..pipeline.progress import Progress
 from .depth import DepthNetwork, create_depth_network
-from .depth_net import resize_for_network
+from .depth_net import LOOKS, log_disparity
 from .device import choose_device
 
 Array = NDArray[np.float64]
@@ -171,15 +170,12 @@ def predict_with(network: DepthNetwork, rgb: Picture, device: torch.device) -> A
 
 
 @torch.inference_mode()
-def predict_log_disparity(network: nn.Module, rgb: Picture, flip: bool = False) -> Array:
-    """Log inverse depth (H, W) of a picture by a bare network; ``flip`` averages with its mirrored self."""
+def predict_log_disparity(
+    network: nn.Module, rgb: Picture, looks: tuple[tuple[int, bool], ...] = LOOKS
+) -> Array:
+    """Log inverse depth (H, W) of a picture by a bare network."""
     picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None]
-    small = resize_for_network(picture)
-    answer = network(small)
-    if flip:
-        answer = (answer + network(small.flip(-1)).flip(-1)) / 2
-    answer = F.interpolate(answer[:, None], rgb.shape[:2], mode="bilinear", align_corners=False)
-    return np.asarray(answer[0, 0].double().numpy())
+    return np.asarray(log_disparity(network, picture, looks)[0].double().numpy())
 
 
 def stands_out(bare: Array, pasted: Array, mask: NDArray[np.bool_]) -> bool:

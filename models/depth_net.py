@@ -22,7 +22,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import MdeasError
 from .backbone import create_backbone
 
-INPUT_AREA = 160 * 128  # pixels that a picture is resized to: the best of several, see docs/depth-network.md
+# For inference a picture is looked at twice, the second time larger and mirrored, and the answers averaged:
+# about how many pixels each time, and whether mirrored.
+LOOKS = ((128 * 96, False), (160 * 128, True))
 STRIDE = 32  # sides of the input are multiples of this
 # Any fixed centre and spread do; the training pictures have about these.
 INPUT_MEAN = 0.45
@@ -130,17 +132,32 @@ class DepthNet(nn.Module):
         return x.squeeze(1)
 
 
-def network_size(height: int, width: int, area: int = INPUT_AREA) -> tuple[int, int]:
+def network_size(height: int, width: int, area: int) -> tuple[int, int]:
     """Height and width, multiples of 32 with about ``area`` pixels, closest to the picture's aspect."""
     ideal_height, ideal_width = math.sqrt(area * height / width), math.sqrt(area * width / height)
-    return tuple(max(1, round(side / STRIDE)) * STRIDE for side in (ideal_height, ideal_width))  # type: ignore[return-value]
+    return _nearest_multiple(ideal_height), _nearest_multiple(ideal_width)
 
 
-def resize_for_network(rgb: Tensor) -> Tensor:
-    """uint8 (B, 3, H, W) to float 0..1 at :func:`network_size`, channels last; averages where it shrinks."""
-    size = network_size(rgb.shape[-2], rgb.shape[-1])
-    small = F.interpolate(rgb.float() / 255, size, mode="bilinear", align_corners=False, antialias=True)
-    return small.contiguous(memory_format=torch.channels_last)
+def _nearest_multiple(side: float) -> int:
+    return max(1, round(side / STRIDE)) * STRIDE
+
+
+def log_disparity(network: nn.Module, rgb: Tensor, looks: tuple[tuple[int, bool], ...] = LOOKS) -> Tensor:
+    """Log inverse depth, float32 (B, H, W), of pictures uint8 (B, 3, H, W): the mean of several ``looks``.
+
+    Each resizes to :func:`network_size` by averaging and resizes the answer back bilinearly.
+    """
+    size = rgb.shape[-2:]
+    total = torch.zeros((len(rgb), *size), device=rgb.device)
+    for area, mirrored in looks:
+        small = F.interpolate(
+            rgb.float() / 255, network_size(size[0], size[1], area), mode="bilinear", antialias=True
+        )
+        small = (small.flip(-1) if mirrored else small).contiguous(memory_format=torch.channels_last)
+        answer = network(small)
+        answer = answer.flip(-1) if mirrored else answer
+        total += F.interpolate(answer[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    return total / len(looks)
 
 
 def fuse_batch_norm(network: nn.Module) -> nn.Module:

@@ -110,7 +110,7 @@ def test_unknown_network_lists_the_names() -> None:
     [(240, 320, (128, 160)), (224, 224, (128, 128)), (320, 240, (160, 128)), (10, 4000, (32, 2848))],
 )
 def test_network_size_keeps_the_aspect(height: int, width: int, expected: tuple[int, int]) -> None:
-    assert network_size(height, width) == expected
+    assert network_size(height, width, 128 * 160) == expected
 
 
 def test_prediction_is_disparity_at_the_size_of_the_picture(weights: Path) -> None:

@@ -25,6 +25,12 @@ def draw_number(seed: int, index: int, height: int, width: int) -> Scene:
     return np.full((height, width, 3), index % 251, np.uint8), np.full((height, width), index + 1, np.float32)
 
 
+def draw_noise(seed: int, index: int, height: int, width: int) -> Scene:
+    rng = np.random.default_rng([seed, index])
+    rgb = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return rgb, rng.uniform(0.5, 5, (height, width)).astype(np.float32)
+
+
 def stream_config(folder: Path, window: int = 3 * CHUNK) -> StreamConfig:
     return StreamConfig(
         draw_number, seed=0, folder=folder, height=HEIGHT, width=WIDTH, window=window, processes=0
@@ -144,6 +150,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DepthTrainConfig:
     """Four steps on 64 scenes, everything in this process."""
     monkeypatch.setattr(depth_train, "FIRST_SCENES", 16)
     monkeypatch.setattr(depth_train, "SCENE_SIZE", (48, 64))
+    monkeypatch.setattr(depth_train, "draw_training_scene", draw_noise)
     return DepthTrainConfig(
         out=tmp_path / "run", steps=4, batch_size=2, window=CHUNK, processes=0, loaders=0, bfloat16=False
     )
@@ -180,3 +187,12 @@ def test_another_run_in_the_folder_is_refused(tiny: DepthTrainConfig) -> None:
     depth_train.train_depth(replace(tiny, steps=1))
     with pytest.raises(MdeasError, match=r"another run is in .*choose another folder"):
         depth_train.train_depth(replace(tiny, steps=1, seed=1))
+
+
+def test_a_finished_run_goes_on_with_more_steps(tiny: DepthTrainConfig) -> None:
+    depth_train.train_depth(replace(tiny, steps=2))
+    longer = depth_train.train_depth(tiny)
+    assert longer.steps == 4
+    assert load_weights(Path(longer.weights))[1]["steps"] == "4"
+    with pytest.raises(MdeasError, match=r"another run is in .*choose another folder"):
+        depth_train.train_depth(replace(tiny, steps=3))
