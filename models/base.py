@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -10,6 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import MdeasError
+
+# Where a ReLU comes before a batch norm, a channel that was all but dead in training has nearly no variance,
+# and an input unlike the training set is multiplied by up to 300 there, in one block after another: single
+# pixels of a linear depth head reached 1e11. Flooring the variances when predicting brought the RMSE of the
+# depth from 0.118 to 0.048 on new backgrounds after a short training, and moved no IoU by 0.001.
+VARIANCE_FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,15 @@ def heads(model: DualHeadNet, raw: tuple[Tensor | None, Tensor]) -> Heads:
     if depth is not None and model.outputs.depth == "logit":
         depth = torch.sigmoid(depth)
     return Heads(depth, torch.sigmoid(mask) if model.outputs.mask == "logit" else mask)
+
+
+def ready(network: DualHeadNet) -> DualHeadNet:
+    """A copy of ``network`` for predicting: evaluation mode, batch norm variances floored."""
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
+            module.running_var.clamp_(min=VARIANCE_FLOOR)
+    return network
 
 
 def nearest_size(model: DualHeadNet, height: int, width: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import torch
 from .. import MdeasError
 from ..pipeline.manifest import write_bytes
 from . import create_model
-from .base import DualHeadNet
+from .base import DualHeadNet, ready
 from .metrics import DepthScale
 
 FORMAT = "mdeas-checkpoint"
@@ -44,7 +44,8 @@ class Checkpoint:
         """The network with its weights, ready to predict."""
         network = create_model(self.model)
         network.load_state_dict(self.weights)
-        return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return ready(network)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -83,11 +83,7 @@ class Judge:
 
 
 def network_predictor(network: DualHeadNet) -> Predictor:
-    """What a network in evaluation mode predicts: depth within 0..1, like every label.
-
-    A linear depth head may leave that range by orders of magnitude for a rare input (a channel that was
-    nearly dead in training has nearly no variance to be divided by); what is used of it is always clamped.
-    """
+    """What a network (see ``base.ready``) predicts: depth within 0..1, like every label."""
 
     def predict(sample: Sample) -> Heads:
         depth, mask = heads(network, network(sample.bg, sample.fg_bg))

@@ -28,7 +28,7 @@ from ..pipeline.lock import locked
 from ..pipeline.options import TrainConfig
 from ..pipeline.progress import Progress
 from . import create_model
-from .base import DualHeadNet, Heads, heads
+from .base import DualHeadNet, Heads, heads, ready
 from .baseline import fit_baseline
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .dataset import Batch, FgBgDataset, Sample, batches, epoch_order, label_meaning, subset
@@ -282,8 +282,7 @@ def train_epoch(trainer: Trainer, run: Run) -> None:
 def end_epoch(trainer: Trainer, run: Run) -> None:
     """Measure, note, draw, save; ``last.ckpt`` is written last and makes the epoch count."""
     position = trainer.position
-    trainer.model.eval()
-    predict = network_predictor(trainer.model)
+    predict = network_predictor(ready(trainer.model))
     line = epoch_line(trainer, run, run.judge(predict, "validate", trainer.loss))
     best = position.best
     improved = {name: score for name, score in scores(line).items() if name not in best or score > best[name]}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mdeas import MdeasError
 from mdeas.models import MODELS, create_model
-from mdeas.models.base import DualHeadNet, Heads, heads, nearest_size
+from mdeas.models.base import VARIANCE_FLOOR, DualHeadNet, Heads, heads, nearest_size, ready
 from mdeas.models.losses import mdeas_loss, total
 from torch import Tensor, nn
 
@@ -52,8 +52,7 @@ def layers_of(network: DualHeadNet, side: int) -> list[Row]:
     for module in network.modules():
         if type(module) not in (nn.Sequential, nn.ModuleList):
             module.register_forward_hook(note)
-    with torch.no_grad():
-        network(*torch.rand(2, 1, 3, side, side))
+    network(*torch.rand(2, 1, 3, side, side, device="meta"))
     return rows
 
 
@@ -77,7 +76,7 @@ def network(name: str) -> DualHeadNet:
 
 @pytest.mark.parametrize("name", TABLE_SIDES)
 def test_every_layer_is_that_of_the_table(name: str) -> None:
-    rows = layers_of(create_model(name).eval(), TABLE_SIDES[name])
+    rows = layers_of(create_model(name).to("meta"), TABLE_SIDES[name])  # shapes without arithmetic
     if name in WITHOUT_WHOLE:
         rows = rows[:-1]
     assert rows == table_of(name)
@@ -162,6 +161,22 @@ def test_steps_on_one_batch_lower_its_loss(network: DualHeadNet) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.05
+
+
+def test_a_nearly_dead_channel_does_not_explode_when_predicting(network: DualHeadNet) -> None:
+    for norm in norms_of(network):
+        norm.fill_(1e-17)
+    used = ready(network)
+    assert (used.training, network.training) == (False, True)
+    assert [float(norm.min()) for norm in norms_of(used)] == pytest.approx(
+        [VARIANCE_FLOOR] * len(norms_of(used))
+    )
+    assert max(float(norm.max()) for norm in norms_of(network)) == pytest.approx(1e-17)
+
+
+def norms_of(network: DualHeadNet) -> list[Tensor]:
+    """The running variances of every batch norm."""
+    return [buffer for name, buffer in network.named_buffers() if name.endswith("running_var")]
 
 
 def test_an_unknown_name_lists_the_known() -> None:
