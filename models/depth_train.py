@@ -74,7 +74,8 @@ class DepthTrainReport:
 def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
     """Train, or go on training, and export the averaged weights.
 
-    A run continues from its last checkpoint, to the same result on the same number of threads.
+    A run continues from its last checkpoint, to the same result on the same number of threads. With more
+    ``steps``, a finished run goes on where the schedule of the longer run stands at that step.
 
     Raises:
         MdeasError: If the run folder holds a run with another seed, batch size or network.
@@ -261,9 +262,12 @@ class _TrainState:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
-        if state["identity"] != self.identity:
+        there = state["identity"]
+        if state["step"] == there["steps"] < self.identity["steps"]:
+            there["steps"] = self.identity["steps"]  # a finished run goes on: the schedule of the longer one
+        if there != self.identity:
             raise MdeasError(
-                f"another run is in {path.parent}: it has {state['identity']}, this one {self.identity}; "
+                f"another run is in {path.parent}: it has {there}, this one {self.identity}; "
                 "choose another folder"
             )
         self.network.load_state_dict(state["network"])
