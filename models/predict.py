@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from .. import MdeasError
-from ..pipeline.images import Pixels, encode_gray16, encode_png, read_background
+from ..pipeline.images import Pixels, encode_gray16, encode_mask, encode_png, read_background
 from ..pipeline.manifest import write_bytes, write_json
 from ..pipeline.options import RUNS_DIR, PredictConfig
 from ..pipeline.preview import colour_depth
@@ -156,7 +156,7 @@ def write_outputs(
         stem.with_name(f"{stem.name}_{kind}.png") for kind in ("mask", "depth", "overview")
     )
     found = (mask > FOREGROUND).astype(np.uint8) * np.uint8(255)
-    write_bytes(mask_path, encode_png(np.repeat(found[:, :, None], 3, axis=2)))
+    write_bytes(mask_path, encode_mask(found))
     panels = [bg, pixels, overlay(pixels, mask)]
     if depth is not None:
         write_bytes(depth_path, encode_gray16(np.asarray(np.rint(depth * LABEL_STEPS), np.uint16)))
