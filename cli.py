@@ -482,6 +482,12 @@ def stats(**options: Any) -> Report:
 @option("--loss", of=TrainConfig, help="Loss preset.")
 @option("--schedule", of=TrainConfig, help="Learning-rate schedule.")
 @option("--limit", of=TrainConfig, type=click.IntRange(min=1), help="Only this many training samples.")
+@option(
+    "--val-limit",
+    of=TrainConfig,
+    type=click.IntRange(min=1),
+    help="Samples of each validation stratum to measure after an epoch.",
+)
 @option("--seed", of=TrainConfig, type=click.IntRange(min=0), help="Seed of weights and order.")
 @device_option(TrainConfig)
 @option("--workers", of=TrainConfig, type=click.IntRange(min=0), help="Threads that read and decode.")

@@ -33,11 +33,12 @@ from .verify import verify_dataset
 
 # Small enough for five minutes on two cores, large enough that the masks and the depth come out by eye.
 SIZE = 128
-SAMPLES = 1600
-TRAIN_SIZE = 96
+SAMPLES = 2400
+TRAIN_SIZE = 64
 EPOCHS = 6
-BATCH_SIZE = 16
+BATCH_SIZE = 8
 LEARNING_RATE = 2e-3
+SCHEDULE = "onecycle"
 FRAMES = 3
 FRAME_STRATUM = "new_both"
 
@@ -79,7 +80,7 @@ def run_demo(config: DemoConfig) -> DemoReport:
     reports: dict[str, str] = {}
 
     def stage(name: str, function: Callable[[Any], Any], options: object) -> None:
-        announce(f"{name} …")
+        announce(f"mdeas {name} …")
         start = time.monotonic()
         reports[name] = function(options).summary()
         seconds[name] = round(time.monotonic() - start, 2)
@@ -95,7 +96,7 @@ def run_demo(config: DemoConfig) -> DemoReport:
     stage("preview", make_preview, PreviewConfig(dataset=dataset, out=sheet, seed=config.seed))
     options = TrainConfig(
         dataset=dataset, runs=runs, size=TRAIN_SIZE, epochs=EPOCHS, batch_size=BATCH_SIZE, lr=LEARNING_RATE,
-        seed=config.seed,
+        schedule=SCHEDULE, seed=config.seed,
     )  # fmt: skip
     stage("train", train, options)
     stage("evaluate", evaluate, EvaluateConfig(dataset=dataset, runs=runs))

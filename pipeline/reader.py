@@ -30,6 +30,21 @@ from .shards import ShardReader
 
 # Decoded backgrounds are kept up to this many bytes: a thousand of 224 x 224.
 _BACKGROUND_CACHE_BYTES = 150 * 1024 * 1024
+# Files that a process has open besides the archives: libraries, logs, sockets.
+_OTHER_FILES = 256
+
+
+def _allow_open_files(count: int) -> None:
+    """Let this process hold ``count`` archives open: many systems begin with a limit of 1,024 files."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
 
 
 class DatasetReader:
@@ -45,6 +60,7 @@ class DatasetReader:
         self.manifest: DatasetManifest = read_manifest(self.root)
         self.size: int = int(self.manifest.options["size"])
         self._total: int = int(self.manifest.totals["samples"])
+        _allow_open_files(3 * shard_count(self._total, self.manifest.samples_per_shard))
         self._shards: dict[str, ShardReader] = {}
         self._backgrounds: OrderedDict[int, images.Pixels] = OrderedDict()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mdeas import MdeasError
+from mdeas.pipeline import reader as reader_module
 from mdeas.pipeline.manifest import SPLITS
 from mdeas.pipeline.reader import DatasetReader
 
@@ -53,3 +54,16 @@ def test_errors_say_what_to_do(dataset_dir: Path, tmp_path: Path) -> None:
         reader.indices("val")
     with pytest.raises(IndexError, match="below 72, got 72"):
         reader.fg_bg(72)
+
+
+def test_hundreds_of_archives_may_be_open() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, before[1]))
+        reader_module._allow_open_files(10)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 400
+        reader_module._allow_open_files(600)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 600 + 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
