@@ -42,6 +42,7 @@ from .depth_record import (
     properties_of,
     recorded_properties,
     refuse_other,
+    report_of,
 )
 from .images import decode_gray16, decode_jpeg, encode_gray16
 from .lock import locked
@@ -105,19 +106,8 @@ def label_archives(folder: Path, labeller: Labeller, batch: int, overwrite: bool
             run = _Run(folder, manifest, labeller, batch, state)
             labelled = run.label()
             info = run.finish()
-    seconds = time.monotonic() - start
-    return LabelDepthReport(
-        path=str(folder),
-        model=info.model,
-        kind=info.kind,
-        nearer=info.nearer,
-        device=str(labeller.device),
-        samples=info.samples,
-        labelled=labelled,
-        seconds=round(seconds, 3),
-        images_per_second=round(labelled / seconds, 2),
-        bytes=sum(record.bytes for record in info.shards),
-        clipped=info.clipped,
+    return report_of(
+        folder, labeller, info, labelled, start, size_bytes=sum(record.bytes for record in info.shards)
     )
 
 

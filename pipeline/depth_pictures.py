@@ -19,6 +19,7 @@ from .depth_record import (
     begin,
     describe,
     properties_of,
+    report_of,
 )
 from .images import decode_gray16, encode_gray16, encode_png, read_picture
 from .lock import locked
@@ -83,20 +84,13 @@ def label_pictures(
         info = describe(labeller, sums)
         write_json(out / DEPTH_INFO_NAME, info)
         state.remove()
-    seconds = time.monotonic() - start
-    labelled = sum(outcome.is_new for outcome in outcomes)
-    return LabelDepthReport(
-        path=str(out),
-        model=info.model,
-        kind=info.kind,
-        nearer=info.nearer,
-        device=str(labeller.device),
-        samples=info.samples,
-        labelled=labelled,
-        seconds=round(seconds, 3),
-        images_per_second=round(labelled / seconds, 2),
-        bytes=sum(outcome.size for outcome in outcomes),
-        clipped=info.clipped,
+    return report_of(
+        out,
+        labeller,
+        info,
+        labelled=sum(outcome.is_new for outcome in outcomes),
+        started=start,
+        size_bytes=sum(outcome.size for outcome in outcomes),
         rejected=tuple(outcome.fault for outcome in outcomes if outcome.fault),
     )
 

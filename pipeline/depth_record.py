@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,33 @@ class LabelDepthReport:
             lines.append(f"{len(self.rejected)} files left out:")
             lines.extend(f"  {line}" for line in self.rejected)
         return "\n".join(lines)
+
+
+def report_of(
+    folder: Path,
+    labeller: Labeller,
+    info: DepthInfo,
+    labelled: int,
+    started: float,
+    size_bytes: int,
+    rejected: tuple[str, ...] = (),
+) -> LabelDepthReport:
+    """The report of a run that began at ``time.monotonic()`` ``started`` and made ``labelled`` labels."""
+    seconds = time.monotonic() - started
+    return LabelDepthReport(
+        path=str(folder),
+        model=info.model,
+        kind=info.kind,
+        nearer=info.nearer,
+        device=str(labeller.device),
+        samples=info.samples,
+        labelled=labelled,
+        seconds=round(seconds, 3),
+        images_per_second=round(labelled / seconds, 2),
+        bytes=size_bytes,
+        clipped=info.clipped,
+        rejected=rejected,
+    )
 
 
 @dataclass(frozen=True)
