@@ -1,0 +1,1 @@
+"""The subcommands of ``mdeas``, by subject, and what they share (``base``)."""

@@ -1,0 +1,191 @@
+"""What every command shares: errors as one line, options with their defaults, reports as text or JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import functools
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import click
+
+from .. import MdeasError
+from ..pipeline.options import PRESETS
+
+INTERRUPTED = 130
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+Command = Callable[..., Any]
+
+
+class Report(Protocol):
+    """What every stage returns: a dataclass with a text for people."""
+
+    def summary(self) -> str:
+        """The text printed on stdout."""
+
+
+class MdeasGroup(click.Group):
+    """Turns everything a user can mend into one ``Error:`` line, at this one place."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the chain, not of the alphabet."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; exit code 1 for what can be mended, 130 when interrupted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted: the same command goes on from here.", err=True)
+            ctx.exit(INTERRUPTED)
+        except (MdeasError, OSError) as error:
+            if ctx.meta.get("mdeas.debug"):
+                raise
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise
+            raise click.ClickException(explain(error)) from error
+
+
+def explain(error: MdeasError | OSError) -> str:
+    """One line: what happened, where, what to do."""
+    if isinstance(error, MdeasError):
+        return str(error)
+    what, where = error.strerror or type(error).__name__, error.filename or "a file"
+    advice = {
+        errno.ENOSPC: "free some space and run the same command again",
+        errno.EDQUOT: "free some space and run the same command again",
+        errno.EACCES: "check who may read and write there",
+        errno.EROFS: "choose a folder that can be written",
+        errno.ENOENT: "check the path",
+    }.get(error.errno or 0, "run with --debug to see where")
+    return f"{what}; {where}; {advice}"
+
+
+def read_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Puts the options of a TOML file, a table a command, between the environment and the defaults."""
+    if path is None:
+        return
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"not a TOML file; {path}; {error}") from error
+    root = cast(click.Group, ctx.find_root().command)
+    defaults: dict[str, dict[str, Any]] = {}
+    for table, values in tables.items():
+        command = root.commands.get(table)
+        if command is None or not isinstance(values, dict):
+            known = ", ".join(f"[{name}]" for name in sorted(root.commands))
+            raise click.ClickException(f"no such command: [{table}]; {path}; use one of {known}")
+        names = {
+            option.lstrip("-"): p.name for p in command.params for option in (*p.opts, *p.secondary_opts)
+        }
+        for key in values:
+            if key.replace("_", "-") not in names:
+                raise click.ClickException(
+                    f"no such option: {key}; {path} [{table}]; see mdeas {table} --help"
+                )
+        defaults[table] = {str(names[key.replace("_", "-")]): value for key, value in values.items()}
+    mine: dict[str, Any] = defaults if ctx.command is root else defaults.get(ctx.info_name or "", {})
+    ctx.default_map = {**(ctx.default_map or {}), **mine}
+
+
+def read_preset(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
+    """Puts the options of a preset below those of the configuration file."""
+    if name is not None:
+        ctx.default_map = {**PRESETS[name], **(ctx.default_map or {})}
+
+
+def note_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    """Remembers ``--debug`` wherever it was given."""
+    if value:
+        ctx.meta["mdeas.debug"] = True
+
+
+def option(*names: str, of: Any = None, **settings: Any) -> Callable[[Command], Command]:
+    """A click option whose default is the field of the same name in the config class ``of``."""
+    field = names[-1].split("/")[0].lstrip("-").replace("-", "_")
+    if of is not None:
+        settings.setdefault("default", getattr(of, field))
+    settings.setdefault("show_default", True)
+    return click.option(*names, **settings)
+
+
+config_option = option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    help="TOML file with a table of options for each command.",
+)
+debug_option = option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    show_default=False,
+    callback=note_debug,
+    help="Show the traceback of an error.",
+)
+
+
+def command(name: str, brief: str) -> Callable[[Command], click.Command]:
+    """A command whose function returns a report: text for people, or one JSON object with ``--json``."""
+
+    def decorate(function: Command) -> click.Command:
+        @functools.wraps(function)
+        def run(as_json: bool, **options: Any) -> None:
+            report = cast(Report, function(**options))
+            values = dataclasses.asdict(report)  # type: ignore[call-overload]
+            click.echo(json.dumps(values, default=str) if as_json else report.summary())
+            if values.get("problems"):
+                raise MdeasError(f"{len(values['problems'])} problems found; they are listed above")
+
+        json_option = option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            show_default=False,
+            help="Print one JSON object instead of text.",
+        )
+        return click.command(name, short_help=brief)(config_option(json_option(debug_option(run))))
+
+    return decorate
+
+
+def dataset_option(of: Any) -> Callable[[Command], Command]:
+    """``--dataset``, the same everywhere."""
+    return option("--dataset", of=of, type=FOLDER, help="The data set's folder.")
+
+
+def jobs_option(of: Any) -> Callable[[Command], Command]:
+    """``--jobs``, the same everywhere; it never changes a byte of the result."""
+    return option("--jobs", of=of, type=int, callback=check_jobs, help="Worker processes; -1 is one a core.")
+
+
+def check_jobs(_ctx: click.Context, _param: click.Parameter, jobs: int) -> int:
+    """A positive number, or -1."""
+    if jobs < 1 and jobs != -1:
+        raise click.BadParameter("use a number of processes from 1, or -1 for one a core")
+    return jobs
+
+
+def split_commas(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str, ...]:
+    """``a,b`` as ``("a", "b")``."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def licence_option(brief: str) -> Callable[[Command], Command]:
+    """``--licence``: codes with commas between them."""
+    return option("--licence", default="", callback=split_commas, metavar="cc0,by,...", help=brief)
+
+
+def device_option(of: Any) -> Callable[[Command], Command]:
+    """``--device``, the same everywhere."""
+    return option("--device", of=of, metavar="auto|cpu|cuda|cuda:N|mps", help="Where the network runs.")

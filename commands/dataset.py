@@ -1,0 +1,188 @@
+"""The data set: made, measured, checked, looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..pipeline.options import (
+    PRESETS,
+    DemoConfig,
+    MakeDatasetConfig,
+    MakeMasksConfig,
+    PreviewConfig,
+    StatsConfig,
+    VerifyConfig,
+)
+from .base import (
+    FILE,
+    FOLDER,
+    Report,
+    command,
+    dataset_option,
+    jobs_option,
+    licence_option,
+    option,
+    read_preset,
+)
+
+
+@command("demo", "The whole chain, small, on the bundled pictures.")
+@option("--out", of=DemoConfig, type=FOLDER, help="Where everything goes.")
+@option("--seed", of=DemoConfig, type=click.IntRange(min=0), help="Same seed, same data set.")
+@jobs_option(DemoConfig)
+def demo(**options: Any) -> Report:
+    """The whole chain on the bundled pictures, small, in a few minutes on two cores.
+
+    Makes a data set, labels its depth, measures it, trains the network, evaluates it beside the baseline that
+    learns nothing, and ends with the paths of what to look at.
+    """
+    from ..pipeline.demo import run_demo
+
+    return run_demo(DemoConfig(**options))
+
+
+@command("make-masks", "The mask of every cut-out, from its alpha.")
+@option(
+    "--fg",
+    of=MakeMasksConfig,
+    type=FOLDER,
+    show_default="data/fg, or the bundled pictures",
+    help="Folder of cut-outs with alpha.",
+)
+@option("--out", of=MakeMasksConfig, type=FOLDER, help="Folder for the masks.")
+@option(
+    "--mask-threshold",
+    of=MakeMasksConfig,
+    type=click.IntRange(0, 254),
+    help="Foreground where alpha is above this.",
+)
+def make_masks(**options: Any) -> Report:
+    """The mask of every cut-out, from its alpha: one lossless 1-bit PNG each.
+
+    make-dataset uses the same function and does not need these files.
+    """
+    from ..pipeline.mask import make_masks
+
+    return make_masks(MakeMasksConfig(**options))
+
+
+@command("make-dataset", "Every cut-out on every background, with exact masks.")
+@option(
+    "--fg",
+    of=MakeDatasetConfig,
+    type=FOLDER,
+    show_default="data/fg, or the bundled pictures",
+    help="Folder of cut-outs with alpha.",
+)
+@option(
+    "--bg",
+    of=MakeDatasetConfig,
+    type=FOLDER,
+    show_default="data/bg, or the bundled pictures",
+    help="Folder of background photos.",
+)
+@option("--out", of=MakeDatasetConfig, type=FOLDER, help="The data set's folder.")
+@option(
+    "--size", of=MakeDatasetConfig, type=click.IntRange(16, 4096), help="Side of the square pictures, pixels."
+)
+@option(
+    "--placements",
+    of=MakeDatasetConfig,
+    type=click.IntRange(min=1),
+    help="Random places of each cut-out on each background and flip.",
+)
+@option("--flips/--no-flips", of=MakeDatasetConfig, help="Also every cut-out mirrored.")
+@option(
+    "--scale",
+    of=MakeDatasetConfig,
+    type=click.FloatRange(0, 1, min_open=True),
+    nargs=2,
+    metavar="MIN MAX",
+    help="Range of the object's longer side, as a fraction of the frame.",
+)
+@option("--quality", of=MakeDatasetConfig, type=click.IntRange(1, 100), help="JPEG quality of fg_bg.")
+@option(
+    "--mask-threshold",
+    of=MakeDatasetConfig,
+    type=click.IntRange(0, 254),
+    help="Foreground where alpha is above this.",
+)
+@option(
+    "--seed",
+    of=MakeDatasetConfig,
+    type=click.IntRange(min=0),
+    help="Same pictures, options and seed: same bytes.",
+)
+@option(
+    "--limit",
+    of=MakeDatasetConfig,
+    type=click.IntRange(min=1),
+    help="Only this many samples, spread over all pairs.",
+)
+@licence_option("Only pictures under these, by assets.jsonl beside them.")
+@option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    is_eager=True,
+    expose_value=False,
+    callback=read_preset,
+    help="Size, scale, quality and threshold of a published data set.",
+)
+@jobs_option(MakeDatasetConfig)
+@option(
+    "--overwrite",
+    of=MakeDatasetConfig,
+    is_flag=True,
+    show_default=False,
+    help="Start afresh where a data set exists.",
+)
+def make_dataset(**options: Any) -> Report:
+    """Every cut-out on every background, mirrored and not, at random places, with exact masks.
+
+    Writes STORED zip archives, samples.parquet and dataset.json. A run that was stopped goes on from where it
+    was. With neither data/fg nor data/bg, the bundled pictures are used.
+    """
+    from ..pipeline.composite import make_dataset
+
+    return make_dataset(MakeDatasetConfig(**options))
+
+
+@command("stats", "Exact mean and std of bg, fg_bg, mask and depth.")
+@dataset_option(StatsConfig)
+@jobs_option(StatsConfig)
+def stats(**options: Any) -> Report:
+    """Exact mean and standard deviation of bg, fg_bg, mask and depth, over the decoded files."""
+    from ..pipeline.stats import compute_stats
+
+    return compute_stats(StatsConfig(**options))
+
+
+@command("verify", "Check every archive and every row.")
+@dataset_option(VerifyConfig)
+@option(
+    "--sample",
+    of=VerifyConfig,
+    type=click.IntRange(min=1),
+    show_default="all",
+    help="Decode only this many pictures a kind.",
+)
+@jobs_option(VerifyConfig)
+def verify(**options: Any) -> Report:
+    """Checks every archive and every row of a data set; says what is wrong and where, one line each."""
+    from ..pipeline.verify import verify_dataset
+
+    return verify_dataset(VerifyConfig(**options))
+
+
+@command("preview", "A contact sheet of random samples.")
+@dataset_option(PreviewConfig)
+@option("--out", of=PreviewConfig, type=FILE, help="The PNG to write.")
+@option("--count", of=PreviewConfig, type=click.IntRange(1, 1000), help="Samples on the sheet.")
+@option("--seed", of=PreviewConfig, type=click.IntRange(min=0), help="Which samples.")
+def preview(**options: Any) -> Report:
+    """A contact sheet of random samples: bg, fg_bg, mask, depth."""
+    from ..pipeline.preview import make_preview
+
+    return make_preview(PreviewConfig(**options))

@@ -1,0 +1,75 @@
+"""Depth labels, and the networks that give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..pipeline.options import DepthTrainConfig, EvaluateDepthConfig, LabelDepthConfig
+from .base import FILE, FOLDER, Report, command, dataset_option, device_option, jobs_option, option
+
+
+@command("label-depth", "A depth label for every sample.")
+@dataset_option(LabelDepthConfig)
+@option(
+    "--batch",
+    of=LabelDepthConfig,
+    type=click.IntRange(min=1),
+    help="Samples a commit to disk; memory is given back after each.",
+)
+@option("--micro-batch", of=LabelDepthConfig, type=click.IntRange(min=1), help="Pictures a forward pass.")
+@option("--model", of=LabelDepthConfig, help="Depth network; `mdeas models` lists them.")
+@option("--weights", of=LabelDepthConfig, type=FILE, help="Weights file, for networks that need one.")
+@device_option(LabelDepthConfig)
+@jobs_option(LabelDepthConfig)
+@option(
+    "--pictures",
+    of=LabelDepthConfig,
+    type=FOLDER,
+    help="Label this folder of pictures instead of a data set.",
+)
+@option("--out", of=LabelDepthConfig, type=FOLDER, help="With --pictures: where the labels go.")
+@option(
+    "--overwrite",
+    of=LabelDepthConfig,
+    is_flag=True,
+    show_default=False,
+    help="Start afresh where labels exist.",
+)
+def label_depth(**options: Any) -> Report:
+    """A depth label for every sample, by a pretrained monocular network, as 16-bit PNG.
+
+    The bundled network works offline. depth.json states what the values mean: kind, unit, way, mapping.
+    """
+    from ..pipeline.depth import label_depth
+
+    return label_depth(LabelDepthConfig(**options))
+
+
+@command("train-depth", "Train the bundled depth network again.")
+@option("--out", of=DepthTrainConfig, type=FOLDER, help="Folder of the run: checkpoint, log, weights.")
+@option("--steps", of=DepthTrainConfig, type=click.IntRange(min=1), help="Training steps.")
+@option("--seed", of=DepthTrainConfig, type=click.IntRange(min=0), help="Seed of scenes and weights.")
+@option("--init-from", of=DepthTrainConfig, type=FILE, help="Weights to start from.  [default: fresh ones]")
+def train_depth(**options: Any) -> Report:
+    """Trains the bundled depth network again, on rendered rooms only (needs the extra `scenes`)."""
+    from ..models.depth_train import train_depth
+
+    return train_depth(DepthTrainConfig(**options))
+
+
+@command("evaluate-depth", "Judge a depth network on RGB-D frames.")
+@click.argument("pairs", type=FOLDER)
+@option("--model", of=EvaluateDepthConfig, help="Depth network; `mdeas models` lists them.")
+@option("--weights", of=EvaluateDepthConfig, type=FILE, help="Weights file, for networks that need one.")
+@device_option(EvaluateDepthConfig)
+def evaluate_depth(**options: Any) -> Report:
+    """Judges a depth network on real RGB-D frames.
+
+    PAIRS is a folder of NAME_rgb.jpg beside NAME_depth.png (16 bit, millimetres, 0 where unknown). Scale and
+    shift are fitted in log inverse depth; a constant and the best linear function of the row stand beside it.
+    """
+    from ..models.depth_eval import evaluate_depth
+
+    return evaluate_depth(EvaluateDepthConfig(**options))

@@ -1,0 +1,93 @@
+"""The network that learns from the data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..pipeline.options import EvaluateConfig, PredictConfig, TrainConfig
+from .base import FILE, FOLDER, Report, command, dataset_option, device_option, option
+
+
+@command("train", "Train a network for depth and mask.")
+@dataset_option(TrainConfig)
+@option("--model", of=TrainConfig, help="Dual-head network; `mdeas models` lists them.")
+@option("--run", of=TrainConfig, help="Name of the run.")
+@option("--runs", of=TrainConfig, type=FOLDER, help="Folder of all runs.")
+@option(
+    "--size",
+    of=TrainConfig,
+    type=click.IntRange(min=16),
+    show_default="the data set's own",
+    help="Side of the pictures it trains on.",
+)
+@option("--epochs", of=TrainConfig, type=click.IntRange(min=1), help="Passes over the training samples.")
+@option("--batch-size", of=TrainConfig, type=click.IntRange(min=1), help="Samples a step.")
+@option("--lr", of=TrainConfig, type=click.FloatRange(min=0, min_open=True), help="Learning rate.")
+@option("--loss", of=TrainConfig, help="Loss preset.")
+@option("--schedule", of=TrainConfig, help="Learning-rate schedule.")
+@option("--limit", of=TrainConfig, type=click.IntRange(min=1), help="Only this many training samples.")
+@option(
+    "--val-limit",
+    of=TrainConfig,
+    type=click.IntRange(min=1),
+    help="Samples of each validation stratum to measure after an epoch.",
+)
+@option("--seed", of=TrainConfig, type=click.IntRange(min=0), help="Seed of weights and order.")
+@device_option(TrainConfig)
+@option("--workers", of=TrainConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
+@option("--resume/--no-resume", of=TrainConfig, help="Go on from last.ckpt where there is one.")
+@option(
+    "--overwrite", of=TrainConfig, is_flag=True, show_default=False, help="Start afresh where the run exists."
+)
+def train(**options: Any) -> Report:
+    """Trains a network that takes (bg, fg_bg) and predicts depth and mask, into runs/NAME.
+
+    Splits are by asset: no validation picture shares what it is judged on with training. A stopped run goes
+    on and ends with the same figures.
+    """
+    from ..models.train import train
+
+    return train(TrainConfig(**options))
+
+
+@command("evaluate", "Metrics of a checkpoint, beside the baseline.")
+@dataset_option(EvaluateConfig)
+@option("--run", of=EvaluateConfig, help="Name of the run.")
+@option("--runs", of=EvaluateConfig, type=FOLDER, help="Folder of all runs.")
+@option(
+    "--checkpoint", of=EvaluateConfig, type=FILE, show_default="best.ckpt of the run", help="Checkpoint file."
+)
+@option("--batch-size", of=EvaluateConfig, type=click.IntRange(min=1), help="Samples a forward pass.")
+@option("--limit", of=EvaluateConfig, type=click.IntRange(min=1), help="Only this many samples a stratum.")
+@device_option(EvaluateConfig)
+@option("--workers", of=EvaluateConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
+def evaluate(**options: Any) -> Report:
+    """Metrics of a checkpoint on every validation stratum, beside the baseline that learns nothing."""
+    from ..models.evaluate import evaluate
+
+    return evaluate(EvaluateConfig(**options))
+
+
+@command("predict", "Depth and mask pictures from a checkpoint.")
+@click.argument("background", metavar="BG", type=FILE)
+@click.argument("frames", metavar="FRAME...", type=FILE, nargs=-1, required=True)
+@option(
+    "--checkpoint", of=PredictConfig, type=FILE, show_default="runs/mdeas/best.ckpt", help="Checkpoint file."
+)
+@option("--out", of=PredictConfig, type=FOLDER, help="Folder for the pictures.")
+@device_option(PredictConfig)
+def predict(**options: Any) -> Report:
+    """Depth and mask pictures of what changed in each FRAME in front of the known background BG."""
+    from ..models.predict import predict
+
+    return predict(PredictConfig(**options))
+
+
+@command("models", "The networks there are.")
+def models() -> Report:
+    """The networks: name, parameters, input sizes, licence, and where the weights come from."""
+    from ..models.catalogue import list_models
+
+    return list_models()
