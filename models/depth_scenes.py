@@ -15,7 +15,7 @@ from ..pipeline.options import MakeDatasetConfig
 from ..scenes.cutouts import draw_cutout
 from ..scenes.rooms import draw_room
 
-PASTED_SHARE = 0.28  # of the scenes carry pasted cut-outs
+PASTED_SHARE = 0.4  # of the scenes carry pasted cut-outs
 MOST_PASTED = 3
 OPAQUE = 127  # alpha above it is the object
 CUTOUT_SIDE = 96

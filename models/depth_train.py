@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import time
@@ -24,7 +25,7 @@ from ..pipeline.progress import Progress
 from .depth_augment import augment
 from .depth_eval import evaluate_frames, frame_names, predict_log_disparity, read_frames
 from .depth_loss import LossWeights, depth_loss
-from .depth_net import DepthNet, DepthNetConfig, save_weights
+from .depth_net import DepthNet, DepthNetConfig, load_weights, save_weights
 from .depth_scenes import draw_training_scene
 from .depth_stream import SceneRing, SceneStream, StreamConfig
 
@@ -116,7 +117,9 @@ def learning_rate(step: int, peak: float, steps: int) -> float:
 
 
 def strength(step: int, config: DepthTrainConfig) -> float:
-    """Of the augmentation, growing: at full strength from the start, nothing but the row was learned."""
+    """Of the augmentation, growing where fresh weights begin: at full strength, they learned only the row."""
+    if config.init_from is not None:
+        return STRONGEST
     return min(1.0, step / (STRONGEST_AT * config.steps)) * STRONGEST
 
 
@@ -224,7 +227,8 @@ class _TrainState:
     @classmethod
     def create(cls, config: DepthTrainConfig) -> _TrainState:
         torch.manual_seed(config.seed)
-        network = DepthNet(DepthNetConfig()).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        fresh = DepthNet(DepthNetConfig()) if config.init_from is None else load_weights(config.init_from)[0]
+        network = fresh.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         averaged = copy.deepcopy(network).eval().requires_grad_(False)
         decayed = [p for p in network.parameters() if p.ndim > 1]
         others = [p for p in network.parameters() if p.ndim <= 1]
@@ -235,6 +239,9 @@ class _TrainState:
             "batch_size": config.batch_size,
             "steps": config.steps,
             "net": asdict(network.config),
+            "init_from": None
+            if config.init_from is None
+            else hashlib.sha256(config.init_from.read_bytes()).hexdigest(),
         }
         return cls(network, averaged, optimizer, identity)
 

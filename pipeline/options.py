@@ -202,6 +202,7 @@ class DepthTrainConfig:
     loaders: int = 1  # that augment; 0: this one does
     bfloat16: bool = True
     pairs: Path | None = None  # RGB-D frames to report on now and then
+    init_from: Path | None = None  # weights to start from; None: fresh ones
 
 
 @dataclass(frozen=True)
