@@ -36,6 +36,8 @@ class Heads(NamedTuple):
 
     depth: Tensor | None  # label scale; may leave 0..1 where the head is linear
     mask: Tensor  # probability of foreground
+    depth_logit: Tensor | None = None  # before the sigmoid, where the network gives that
+    mask_logit: Tensor | None = None
 
 
 class DualHeadNet(nn.Module, ABC):
@@ -93,9 +95,14 @@ class DualHeadNet(nn.Module, ABC):
 def heads(model: DualHeadNet, raw: tuple[Tensor | None, Tensor]) -> Heads:
     """Raw outputs of ``model`` on the scale of the labels: a sigmoid where the network left it out."""
     depth, mask = raw
-    if depth is not None and model.outputs.depth == "logit":
-        depth = torch.sigmoid(depth)
-    return Heads(depth, torch.sigmoid(mask) if model.outputs.mask == "logit" else mask)
+    depth_logit = depth if model.outputs.depth == "logit" else None
+    mask_logit = mask if model.outputs.mask == "logit" else None
+    return Heads(
+        depth if depth_logit is None else torch.sigmoid(depth_logit),
+        mask if mask_logit is None else torch.sigmoid(mask_logit),
+        depth_logit,
+        mask_logit,
+    )
 
 
 def ready(network: DualHeadNet) -> DualHeadNet:

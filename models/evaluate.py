@@ -19,7 +19,7 @@ from .baseline import MEDIAN_SIDE, fit_baseline
 from .checkpoint import load_checkpoint
 from .dataset import FgBgDataset, Sample, batches, label_meaning
 from .device import choose_device
-from .losses import Loss, total
+from .losses import Loss
 from .metrics import DepthScale, DepthSums, MaskSums, depth_sums, mask_sums
 
 STRATA = ("seen", "new_bg", "new_fg", "new_both")
@@ -78,7 +78,7 @@ class Judge:
         found = predict(sample)
         count = len(sample.mask)
         depth = depth_sums(found.depth, sample.depth, self.scale) if found.depth is not None else None
-        value = float(total(loss(found, Heads(sample.depth, sample.mask)))) * count if loss else 0.0
+        value = float(loss(found, sample)[0]) * count if loss else 0.0
         return Measured(count, mask_sums(found.mask, sample.mask), depth, value)
 
 
@@ -86,8 +86,8 @@ def network_predictor(network: DualHeadNet) -> Predictor:
     """What a network (see ``base.ready``) predicts: depth within 0..1, like every label."""
 
     def predict(sample: Sample) -> Heads:
-        depth, mask = heads(network, network(sample.bg, sample.fg_bg))
-        return Heads(depth if depth is None else depth.clamp(0, 1), mask)
+        found = heads(network, network(sample.bg, sample.fg_bg))
+        return found if found.depth is None else found._replace(depth=found.depth.clamp(0, 1))
 
     return predict
 

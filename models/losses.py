@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .. import MdeasError
 from .base import Heads
 
 # Wang et al. 2004 with a data range of 1: (0.01 * 1)^2 and (0.03 * 1)^2.
@@ -21,7 +23,19 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 
 LossTerms = dict[str, Tensor]
-Loss = Callable[[Heads, Heads], LossTerms]
+Terms = Callable[[Heads, "Labels"], LossTerms]
+
+
+class Labels(Protocol):
+    """What a prediction is compared with: a batch, or the labels alone."""
+
+    @property
+    def depth(self) -> Tensor | None:
+        """Labels in 0..1, (B, 1, H, W)."""
+
+    @property
+    def mask(self) -> Tensor:
+        """0 or 1, (B, 1, H, W)."""
 
 
 def require_same_shape(pred: Tensor, target: Tensor) -> None:
@@ -111,7 +125,7 @@ def l1_loss(pred: Tensor, target: Tensor) -> Tensor:
     return torch.mean((wide(pred) - wide(target)).abs())
 
 
-def mdeas_loss(pred: Heads, target: Heads) -> LossTerms:
+def mdeas_loss(pred: Heads, target: Labels) -> LossTerms:
     """The compound loss of MDEAS: mostly SSIM of the depth, with SSIM and squared error of the mask.
 
     Its "L1 regularisation" is the difference of prediction and target, weighed so that it is nearly nothing;
@@ -130,7 +144,35 @@ def mdeas_loss(pred: Heads, target: Heads) -> LossTerms:
 
 
 # Every preset gives its weighted terms by name; their sum is the loss.
-LOSSES: dict[str, Loss] = {"mdeas": mdeas_loss}
+LOSSES: dict[str, Terms] = {"mdeas": mdeas_loss}
+
+
+class Loss(nn.Module):
+    """``loss(prediction, batch)`` gives the scalar to minimise and its weighted terms by name.
+
+    Always float32, outside of any autocast. Parameters, where it has some, are trained with the network's.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self.terms = terms
+
+    def forward(self, pred: Heads, target: Labels) -> tuple[Tensor, LossTerms]:
+        """The loss, and the terms that it is the sum of."""
+        with torch.autocast(pred.mask.device.type, enabled=False):
+            terms = self.terms(pred, target)
+            return total(terms), terms
+
+
+def create_loss(name: str) -> Loss:
+    """A loss by name.
+
+    Raises:
+        MdeasError: If there is none of this name.
+    """
+    if name not in LOSSES:
+        raise MdeasError(f"no loss is called {name!r}; there are: {', '.join(LOSSES)}; choose with --loss")
+    return Loss(LOSSES[name])
 
 
 def total(terms: LossTerms) -> Tensor:

@@ -136,7 +136,7 @@ def infer(
     shape = frame.shape[:2]
     depth, mask = (
         None if part is None else _resize(part[0, 0].float().clamp(0, 1).cpu().numpy(), shape)
-        for part in found
+        for part in (found.depth, found.mask)
     )
     if mask is None:
         raise ValueError("expected a mask from the network, got none")

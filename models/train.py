@@ -28,7 +28,7 @@ from ..pipeline.lock import locked
 from ..pipeline.options import TrainConfig
 from ..pipeline.progress import Progress
 from . import create_model
-from .base import DualHeadNet, Heads, heads, ready
+from .base import DualHeadNet, heads, ready
 from .baseline import fit_baseline
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .dataset import Batch, FgBgDataset, Sample, batches, epoch_order, label_meaning, subset
@@ -42,10 +42,10 @@ from .evaluate import (
     network_predictor,
     open_strata,
 )  # fmt: skip
-from .losses import LOSSES, Loss, total
+from .losses import create_loss
 from .metrics import DepthScale
 from .run import LAST_NAME, Events, claim, plain_options, write_history
-from .schedules import SCHEDULES, Length
+from .schedules import Length, create_schedule
 
 log = logging.getLogger(__name__)
 
@@ -105,14 +105,15 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.device = device
-        self.length = Length(config.epochs, steps_per_epoch)
-        self.schedule = SCHEDULES[config.schedule]
-        self.loss: Loss = LOSSES[config.loss]
+        self.length = Length(config.epochs, steps_per_epoch, config.batch_size)
+        self.schedule = create_schedule(config.schedule)
+        self.loss = create_loss(config.loss).to(device)
         self.model: DualHeadNet = create_model(config.model)
         self.model.check_size(size, size)
         # Convolutions over channels-last tensors: 1.6 times the steps a second on a CPU.
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, betas=ADAM_BETAS)
+        parameters = [*self.model.parameters(), *self.loss.parameters()]
+        self.optimizer = torch.optim.Adam(parameters, lr=config.lr, betas=ADAM_BETAS)
         self.position = Position()
 
     @property
@@ -122,7 +123,8 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """The rate of the step that comes next."""
-        return self.config.lr * self.schedule(self.steps_done, self.length)
+        losses = [line.get("val_loss", line["train"]["loss"]) for line in self.position.history]
+        return self.config.lr * self.schedule(self.steps_done, self.length, losses)
 
     def step(self, sample: Sample, rate: float) -> dict[str, float] | None:
         """One step; the loss and its terms, or None, and no step taken, where the loss is no number."""
@@ -130,8 +132,7 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         found = heads(self.model, self.model(sample.bg, sample.fg_bg))
-        terms = self.loss(found, Heads(sample.depth, sample.mask))
-        loss = total(terms)
+        loss, terms = self.loss(found, sample)
         values = torch.stack([loss.detach(), *(term.detach() for term in terms.values())]).tolist()
         if not math.isfinite(values[0]):
             return None
@@ -145,6 +146,7 @@ class Trainer:
         return {
             "optimizer": self.optimizer.state_dict(),
             "position": asdict(self.position),
+            "loss": self.loss.state_dict(),
             "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
         }
 
@@ -153,6 +155,7 @@ class Trainer:
         state = checkpoint.training or {}
         self.model.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_dict(state["optimizer"])
+        self.loss.load_state_dict(state.get("loss", {}))
         self.position = Position(**state["position"])
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type == "cuda" and state["random"]["cuda"]:
@@ -333,11 +336,8 @@ def scores(line: dict[str, Any]) -> dict[str, float]:
 
 def check_names(config: TrainConfig) -> None:
     """Raise MdeasError for a loss, a schedule or a run that cannot be."""
-    for kind, name, known in (("loss", config.loss, LOSSES), ("schedule", config.schedule, SCHEDULES)):
-        if name not in known:
-            raise MdeasError(
-                f"no {kind} is called {name!r}; there are: {', '.join(known)}; choose with --{kind}"
-            )
+    create_loss(config.loss)
+    create_schedule(config.schedule)
     if Path(config.run).name != config.run or config.run in ("", ".", ".."):
         raise MdeasError(f"not a name for a run: {config.run!r}; use a plain name, and --runs for the folder")
 

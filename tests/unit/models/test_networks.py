@@ -89,7 +89,7 @@ def test_parameters_are_those_published(name: str, network: DualHeadNet) -> None
 def test_both_heads_have_the_size_of_the_input(network: DualHeadNet) -> None:
     height, width = nearest_size(network, 48, 64)
     with torch.no_grad():
-        depth, mask = heads(network.eval(), network(*torch.rand(2, 2, 3, height, width)))
+        depth, mask = heads(network.eval(), network(*torch.rand(2, 2, 3, height, width)))[:2]
     assert mask.shape == (2, 1, height, width)
     assert 0 <= float(mask.min()) <= float(mask.max()) <= 1
     assert (depth is None) == (network.outputs.depth == "none")
