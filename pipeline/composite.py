@@ -72,7 +72,7 @@ from .mask import check_threshold, threshold_alpha
 from .options import MakeDatasetConfig
 from .plan import Plan, side_range
 from .progress import Progress
-from .shards import ShardReader, ShardRecord, ShardWriter
+from .shards import ShardReader, ShardRecord, ShardWriter, part_path
 from .split import split_assets
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ log = logging.getLogger(__name__)
 WORK_NAME = ".work"
 _PLAN_NAME = "plan.json"
 _FOREGROUNDS_NAME = "fg.zip"
+_PREPARED_NAME = "prepared"
 _KINDS: tuple[Kind, ...] = ("fg", "bg")
 # What a data set consists of, all that --overwrite may remove.
 _OWN_FILES = re.compile(
@@ -273,7 +274,20 @@ def _sweep(out: Path) -> None:
     """Remove what a kill after the very last step leaves, unless another command works here just now."""
     if (out / WORK_NAME).exists() or (out / LOCK_NAME).exists():
         with contextlib.suppress(MdeasError), locked(out):
-            shutil.rmtree(out / WORK_NAME, ignore_errors=True)
+            _remove_work(out)
+
+
+def _remove_work(out: Path) -> None:
+    """Remove what unfinished work has left in ``.work``, but not the state of unfinished depth labels there."""
+    work = out / WORK_NAME
+    shutil.rmtree(work / _PREPARED_NAME, ignore_errors=True)
+    for name in (_PLAN_NAME, BACKGROUNDS_NAME, _FOREGROUNDS_NAME):
+        for path in (work / name, part_path(work / name)):
+            path.unlink(missing_ok=True)
+    for path in work.glob("shard-*.json*"):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        work.rmdir()
 
 
 def _remove_own(out: Path) -> None:
@@ -310,10 +324,10 @@ def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[
             "or start afresh with --overwrite"
         )
     if reopens:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove_work(out)
     else:
         _remove_own(out)
-    work.mkdir()
+    work.mkdir(exist_ok=True)
     manifest = _judge(config, options, sources)
     if reopens:
         _keep_records(out)
@@ -325,7 +339,7 @@ def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[
 def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[Source]) -> DatasetManifest:
     """Inspect the pictures that may be used, divide the good ones, store their prepared form in ``.work``."""
     work = config.out / WORK_NAME
-    prepared = work / "prepared"
+    prepared = work / _PREPARED_NAME
     prepared.mkdir()
     least, most = side_range(config.scale, config.size)
     licences = check_licences(config.licence)
@@ -596,7 +610,7 @@ def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
     totals["bytes"] = sum(one.bytes for one in shards)
     manifest = replace(manifest, totals=totals, shards=tuple(shards))
     write_manifest(out, manifest)
-    shutil.rmtree(out / WORK_NAME, ignore_errors=True)
+    _remove_work(out)
     return manifest
 
 
