@@ -278,7 +278,7 @@ def _sweep(out: Path) -> None:
 
 
 def _remove_work(out: Path) -> None:
-    """Remove what unfinished work has left in ``.work``, but not the state of unfinished depth labels there."""
+    """Remove what unfinished work has left in ``.work``; the state of unfinished depth labels stays."""
     work = out / WORK_NAME
     shutil.rmtree(work / _PREPARED_NAME, ignore_errors=True)
     for name in (_PLAN_NAME, BACKGROUNDS_NAME, _FOREGROUNDS_NAME):
