@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from mdeas.pipeline.manifest import (
 from mdeas.pipeline.options import VerifyConfig
 from mdeas.pipeline.shards import ShardReader, ShardRecord, ShardWriter
 from mdeas.pipeline.verify import VerifyReport, verify_dataset
+from numpy.typing import NDArray
 
 MASKS, FRAMES = "mask-00000.zip", "fg_bg-00000.zip"
 
@@ -61,19 +63,27 @@ def change_row(dataset: Path, column: str, row: int, value: object) -> None:
     pq.write_table(table.set_column(position, column, array), dataset / "samples.parquet")
 
 
-def add_depth(dataset: Path, height: int = 64, width: int = 64) -> None:
-    """Depth labels of all samples, as ``label-depth`` would leave them."""
+def add_depth(
+    dataset: Path,
+    height: int = 64,
+    width: int = 64,
+    labels: dict[int, NDArray[np.uint16]] | None = None,
+    values: dict[str, float] | None = None,
+) -> None:
+    """Depth labels of all samples, as ``label-depth`` would leave them, those in ``labels`` as given."""
+    special = {number: encode_gray16(label) for number, label in (labels or {}).items()}
     total = read_manifest(dataset).totals["samples"]
     with ShardWriter(dataset / "depth-00000.zip") as writer:
-        values = encode_gray16(np.arange(height * width, dtype=np.uint16).reshape(height, width))
+        ramp = encode_gray16(np.arange(height * width, dtype=np.uint16).reshape(height, width))
         for number in range(total):
-            writer.add(sample_name("depth", number, total), values)
+            writer.add(sample_name("depth", number, total), special.get(number, ramp))
         record = writer.close()
     info = DepthInfo(
         mdeas_version="0", dataset_sha256=hashlib.sha256((dataset / "dataset.json").read_bytes()).hexdigest(),
         model="test", source="", weights_sha256=None, licence="MIT", kind="relative_disparity",
         nearer="larger", unit="", bits=16, scale=1.0, offset=0.0, input_height=height, input_width=width,
-        resize="", precision="float32", micro_batch=1, device="cpu", samples=total, clipped=0.0, values={},
+        resize="", precision="float32", micro_batch=1, device="cpu", samples=total, clipped=0.0,
+        values=values or {},
         shards=(record,),
     )  # fmt: skip
     write_json(dataset / "depth.json", info)
@@ -192,6 +202,69 @@ def test_a_wrong_row(dataset_copy: Path, column: str, value: object) -> None:
     change_row(dataset_copy, column, row, value)
     problems = verify(dataset_copy).problems
     assert problems[0].startswith(f"samples.parquet: row 4: {column} is {value}")
+
+
+@pytest.mark.parametrize("column", ["x", "flip", "split", "mask_area"])
+def test_a_row_without_a_value(dataset_copy: Path, column: str) -> None:
+    change_row(dataset_copy, column, 4, None)
+    assert verify(dataset_copy).problems == (f"samples.parquet: {column}: 1 values missing",)
+
+
+def test_an_area_that_is_no_number(dataset_copy: Path) -> None:
+    change_row(dataset_copy, "mask_area", 4, float("nan"))
+    (problem,) = verify(dataset_copy).problems
+    assert problem.endswith("its row in samples.parquet says nothing")
+
+
+def test_an_empty_mask(dataset_copy: Path) -> None:
+    empty = encode_mask(np.zeros((64, 64), np.uint8))
+    rewrite(dataset_copy / MASKS, lambda entries: entries.update({"mask/000003.png": empty}))
+    change_row(dataset_copy, "mask_area", 3, 0.0)
+    assert verify(dataset_copy).problems == (f"{MASKS}: mask/000003.png: is empty: no foreground at all",)
+
+
+def test_an_entry_twice(dataset_copy: Path) -> None:
+    with zipfile.ZipFile(dataset_copy / MASKS, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("mask/000071.png", archive.read("mask/000071.png"))
+    assert f"{MASKS}: 1 entries come twice" in verify(dataset_copy).problems
+
+
+def test_labels_that_say_nothing_or_too_much(dataset_copy: Path) -> None:
+    add_depth(dataset_copy, labels={3: np.full((64, 64), 7, np.uint16)}, values={"min": 0.0, "max": 0.05})
+    first, *others = verify(dataset_copy).problems
+    assert (
+        first == "depth-00000.zip: depth/000000.png: values from 0 to 4095, those of all labels are 0 to 3277"
+    )
+    assert "depth-00000.zip: depth/000003.png: is empty: 7 everywhere" in others
+
+
+def test_totals_that_do_not_follow(dataset_copy: Path) -> None:
+    manifest = read_manifest(dataset_copy)
+    strange = ShardRecord("mask-00007.zip", 1, 1, "0" * 64)
+    write_manifest(
+        dataset_copy,
+        dataclasses.replace(
+            manifest, totals={**manifest.totals, "train": 1}, shards=(*manifest.shards, strange)
+        ),
+    )
+    first, second = verify(dataset_copy).problems
+    assert first == f"dataset.json: totals: train is 1, expected {manifest.totals['train']}"
+    assert second == "dataset.json: mask-00007.zip is recorded, but does not belong to these samples"
+
+
+def test_options_that_cannot_be_read(dataset_copy: Path) -> None:
+    manifest = read_manifest(dataset_copy)
+    write_manifest(dataset_copy, dataclasses.replace(manifest, options={}))
+    with pytest.raises(MdeasError, match=r"damaged file: .*dataset\.json"):
+        verify(dataset_copy)
+
+
+def test_a_folder_in_the_place_of_an_archive(dataset_copy: Path) -> None:
+    (dataset_copy / MASKS).unlink()
+    (dataset_copy / MASKS).mkdir()
+    assert any(
+        line.startswith(f"{MASKS}: its directory cannot be read") for line in verify(dataset_copy).problems
+    )
 
 
 def test_a_wrong_area(dataset_copy: Path) -> None:
