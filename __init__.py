@@ -1,6 +1,6 @@
 """mdeas: paired (background, composite, mask, depth) data sets, and the small network they teach."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 class MdeasError(Exception):

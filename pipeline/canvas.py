@@ -57,11 +57,11 @@ class Canvas:
     """
 
     def __init__(self, bg: Pixels, quality: int) -> None:
-        """Encode the bare background."""
-        self._bg = bg
-        self._pixels = bg.copy()
+        """Encode the bare background, an RGB picture."""
+        self._bg = images.to_bgr(bg)
+        self._pixels = self._bg.copy()
         self._quality = quality
-        self._stream = images.encode_jpeg(bg, quality)
+        self._stream = images.encode_jpeg_bgr(self._bg, quality)
         self._header = _scan_start(self._stream)
         self._rows = -(-bg.shape[0] // images.JPEG_BLOCK)
         self._starts = [self._header]  # where each row begins in the stream, after the marker before it
@@ -73,7 +73,7 @@ class Canvas:
         """The JPEG of the background with ``placed``, whose alpha is given, at column ``x``, row ``y``."""
         height, width = placed.shape[:2]
         region = self._pixels[y : y + height, x : x + width]
-        region[:] = images.blend(region, placed, alpha)
+        region[:] = images.blend(region, placed, alpha, bgr=True)
         data = self._encode(y // images.JPEG_BLOCK, -(-(y + height) // images.JPEG_BLOCK))
         region[:] = self._bg[y : y + height, x : x + width]
         return data
@@ -81,7 +81,7 @@ class Canvas:
     def _encode(self, first: int, last: int) -> bytes:
         """The stream with block rows ``first`` to ``last`` (exclusive) encoded anew."""
         block = images.JPEG_BLOCK
-        band = images.encode_jpeg(self._pixels[first * block : last * block], self._quality)
+        band = images.encode_jpeg_bgr(self._pixels[first * block : last * block], self._quality)
         scan = bytearray(band[self._header : -len(_END_OF_IMAGE)])
         if first % 8:  # the band's markers count from 0, those of the picture go on from the row before
             position = 0
