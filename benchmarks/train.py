@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from mdeas.models.dataset import FgBgDataset, batches, epoch_order
 from mdeas.models.device import choose_device
-from mdeas.models.losses import SSIM_C1, SSIM_C2, gaussian_taps, ssim_loss
+from mdeas.models.ssim import SSIM_C1, SSIM_C2, gaussian_taps, ssim_loss
 from mdeas.models.train import Trainer
 from mdeas.pipeline.options import TrainConfig
 from torch import Tensor

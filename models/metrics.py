@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .losses import SSIM_WINDOW, require_same_shape, ssim_map
+from .loss_terms import require_same_shape
+from .ssim import SSIM_WINDOW, ssim_map
 
 FOREGROUND = 0.5  # probability above which a pixel counts as foreground
 DELTA1 = 1.25

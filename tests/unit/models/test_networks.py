@@ -12,7 +12,7 @@ import torch
 from mdeas import MdeasError
 from mdeas.models import MODELS, create_model
 from mdeas.models.base import VARIANCE_FLOOR, DualHeadNet, Heads, heads, nearest_size, ready
-from mdeas.models.losses import mdeas_loss, total
+from mdeas.models.losses import create_loss
 from torch import Tensor, nn
 
 LAYERS = Path(__file__).parents[2] / "golden" / "layers"
@@ -155,7 +155,7 @@ def test_steps_on_one_batch_lower_its_loss(network: DualHeadNet) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     losses = []
     for _ in range(4):
-        loss = total(mdeas_loss(heads(network, network(bg, frame)), target))
+        loss, _ = create_loss("mdeas")(heads(network, network(bg, frame)), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
