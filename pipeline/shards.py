@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from .. import MdeasError
 
@@ -33,7 +34,8 @@ _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 _ZIP64_EXTRA = 0x0001
 
 PART_SUFFIX = ".part"
-_BUFFER_BYTES = 1 << 20
+# What is written, and hashed, at once.
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class ShardRecord:
     sha256: str
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: str
     crc: int
     size: int
@@ -70,6 +71,18 @@ def part_path(path: Path) -> Path:
     return path.with_name(path.name + PART_SUFFIX)
 
 
+def publish(path: Path) -> None:
+    """Give the archive written as ``path.part`` its name, once its bytes survive a power cut.
+
+    The name itself survives after the folder's next ``sync_folder``; before, the archive is at worst still
+    called ``.part``.
+    """
+    part = part_path(path)
+    with part.open("r+b") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 class ShardWriter:
     """Writes ``path`` as a STORED zip under the name ``path.part`` until ``close``.
 
@@ -85,8 +98,10 @@ class ShardWriter:
         self._entries: list[_Entry] = []
         self._sha256 = hashlib.sha256()
         self._offset = 0
+        self._pending: list[bytes] = []
+        self._written = 0  # bytes of the archive that have left ``_pending``
         keeps = resume and self._part.exists()
-        self._file = self._part.open("r+b" if keeps else "wb", buffering=_BUFFER_BYTES)
+        self._file = self._part.open("r+b" if keeps else "wb")
         if keeps:
             self._recover()
 
@@ -106,32 +121,41 @@ class ShardWriter:
         if len(data) >= _MAX32:
             raise ValueError(f"expected less than 4 GiB an entry, got {len(data)} bytes for {name}")
         entry = _Entry(name, zlib.crc32(data), len(data), self._offset)
-        self._append(_local_header(entry) + data)
+        self._append(_local_header(entry))
+        self._append(data)
         self._entries.append(entry)
+        if self._offset - self._written >= _CHUNK_BYTES:
+            self._write()
 
     def commit(self) -> None:
         """Everything added so far survives a kill and a power cut."""
-        self._file.flush()
+        self._write()
         os.fsync(self._file.fileno())
 
     def close(self) -> ShardRecord:
-        """Write the directory, sync, and give the archive its final name.
+        """Finish the archive and give it its name; see ``publish``."""
+        record = self.finish()
+        publish(self.path)
+        return record
 
-        The name survives a power cut after the folder's next ``sync_folder``; before, the archive is at
-        worst still called ``.part``.
+    def finish(self) -> ShardRecord:
+        """Write the directory; the archive is whole, but not yet on disk for certain and called ``.part``.
+
+        ``publish``, which waits for the disk, may then be called by somebody else meanwhile.
         """
         start = self._offset
         for entry in self._entries:
             self._append(_central_header(entry))
         self._append(_end_records(len(self._entries), start, self._offset - start))
-        self.commit()
+        self._write()
         self._file.close()
-        self._part.replace(self.path)
         return ShardRecord(self.path.name, len(self._entries), self._offset, self._sha256.hexdigest())
 
     def abort(self) -> None:
         """Let go of the file; the ``.part`` stays."""
-        # The buffer's last flush can fail again on a full disk: that error was reported already.
+        # Writing can fail again on a full disk: that error was reported already.
+        with contextlib.suppress(OSError):
+            self._write()
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -151,9 +175,16 @@ class ShardWriter:
             self.abort()
 
     def _append(self, data: bytes) -> None:
-        self._file.write(data)
-        self._sha256.update(data)
+        self._pending.append(data)
         self._offset += len(data)
+
+    def _write(self) -> None:
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._written = self._offset
+        self._sha256.update(data)
+        self._file.write(data)
+        self._file.flush()
 
     def _recover(self) -> None:
         """Keep the whole entries of a killed writer, cut off the torn tail."""
@@ -162,6 +193,7 @@ class ShardWriter:
             self._entries.append(entry)
             self._sha256.update(raw)
             self._offset += len(raw)
+        self._written = self._offset
         self._file.seek(self._offset)
         self._file.truncate()
 

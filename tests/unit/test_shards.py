@@ -86,6 +86,7 @@ def test_offsets_beyond_four_gib(tmp_path: Path) -> None:
     path = tmp_path / "large.zip"
     writer = ShardWriter(path)
     writer.add("a", b"first")
+    writer.commit()
     writer._file.seek(5 << 30)
     writer._offset = 5 << 30
     writer.add("b", b"far away")
