@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError
+from . import png
 from .decode import BadPictureError, cross_check, decode
 
 Pixels = NDArray[np.uint8]
@@ -34,8 +35,6 @@ MAX_BACKGROUND_ASPECT = 4.0
 
 # With 4:2:0 chroma a JPEG is coded in squares of this side.
 JPEG_BLOCK = 16
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def _fail(path: Path, reason: str) -> MdeasError:
@@ -278,8 +277,9 @@ def decode_png(data: bytes) -> Pixels:
 
 
 def _decode_rgb(data: bytes) -> Pixels:
-    bgr = _decode_bytes(data, cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    if hasattr(cv2, "IMREAD_COLOR_RGB"):  # since OpenCV 4.10: a tenth faster than turning the channels after
+        return np.asarray(_decode_bytes(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(_decode_bytes(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -292,7 +292,7 @@ _PNG_END = _png_chunk(b"IEND", b"")
 @functools.lru_cache(maxsize=16)
 def _grey_start(width: int, height: int, bits: int) -> bytes:
     """What every grey PNG of a size begins with."""
-    return _PNG_SIGNATURE + _png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
+    return png.SIGNATURE + _png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
 
 
 def _grey_png(rows: bytes, width: int, height: int, bits: int, level: int) -> bytes:
@@ -322,34 +322,12 @@ def encode_placed_mask(mask: Pixels, x: int, y: int, width: int, height: int) ->
 
 def decode_mask(data: bytes) -> Pixels:
     """(H, W) uint8 of 0 and 255 from a mask PNG; ours without a PNG library, any other through OpenCV."""
-    rows = _packed_rows(data)
-    if rows is None:
+    found = png.packed_mask(data)
+    if found is None:
         grey = _decode_bytes(data, cv2.IMREAD_GRAYSCALE)
         return np.where(grey > 127, 255, 0).astype(np.uint8)
-    packed, width = rows
+    packed, width = found
     return np.unpackbits(packed, axis=1, count=width) * np.uint8(255)
-
-
-def _packed_rows(data: bytes) -> tuple[Pixels, int] | None:
-    """The packed rows and the width of a file exactly as ``encode_mask`` lays it out, else None."""
-    # Signature 8, IHDR chunk 25, then the length and the name of the one IDAT chunk.
-    if len(data) < 57 or data[:8] != _PNG_SIGNATURE or data[12:16] != b"IHDR" or data[37:41] != b"IDAT":
-        return None
-    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", data[16:29])
-    (length,) = struct.unpack(">I", data[33:37])
-    if (depth, colour, interlace) != (1, 0, 0) or data[41 + length + 8 : 41 + length + 12] != b"IEND":
-        return None
-    try:
-        raw = np.frombuffer(zlib.decompress(data[41 : 41 + length]), np.uint8)
-    except zlib.error:
-        return None
-    stride = 1 + (width + 7) // 8
-    if raw.size != height * stride:
-        return None
-    rows = raw.reshape(height, stride)
-    if rows[:, 0].any():
-        return None
-    return rows[:, 1:], width
 
 
 def encode_gray16(values: NDArray[np.uint16]) -> bytes:
@@ -370,7 +348,10 @@ def encode_gray16(values: NDArray[np.uint16]) -> bytes:
 
 
 def decode_gray16(data: bytes) -> NDArray[np.uint16]:
-    """(H, W) uint16 of a 16-bit grey PNG."""
+    """(H, W) uint16 of a 16-bit grey PNG; ours without a PNG library, any other through OpenCV."""
+    ours = png.gray16(data)
+    if ours is not None:
+        return ours
     values = _decode_bytes(data, cv2.IMREAD_UNCHANGED)
     if values.dtype != np.uint16 or values.ndim != 2:
         raise MdeasError("a depth picture is no 16-bit grey PNG; run `mdeas verify` to see which")
