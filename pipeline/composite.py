@@ -481,11 +481,10 @@ class Painter:
     ) -> tuple[bytes, bytes, int]:
         """The composite's JPEG, the mask's PNG and the mask's number of pixels of one sample."""
         placed = self._foreground(fg, flip).at(width, height)
-        mask = np.zeros((self._plan.size, self._plan.size), np.uint8)
         alpha = images.alpha_of(placed)
-        mask[y : y + height, x : x + width] = threshold_alpha(alpha, self._mask_threshold)
         composite = self._canvas_of(bg).composite(placed, alpha, x, y)
-        return composite, images.encode_mask(mask), cv2.countNonZero(mask)
+        mask, size = threshold_alpha(alpha, self._mask_threshold), self._plan.size
+        return composite, images.encode_placed_mask(mask, x, y, size, size), cv2.countNonZero(mask)
 
     def _canvas_of(self, number: int) -> Canvas:
         """Background ``number``; rows are background-major, so the last one is all that is kept."""
