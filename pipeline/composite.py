@@ -36,6 +36,7 @@ from .assets import (
     prepared_array,
 )
 from .canvas import Canvas, Foreground
+from .encoders import encoders, refuse_other_encoders
 from .licence import (
     asks_for_credit,
     check_licences,
@@ -46,6 +47,7 @@ from .licence import (
     with_origins,
 )
 from .lock import LOCK_NAME, locked
+from .lockfile import LOCKFILE_NAME, lock_dataset
 from .manifest import (
     BACKGROUNDS_NAME,
     FORMAT_VERSION,
@@ -72,7 +74,7 @@ from .mask import check_threshold, threshold_alpha
 from .options import MakeDatasetConfig
 from .plan import Plan, side_range
 from .progress import Progress
-from .shards import ShardReader, ShardRecord, ShardWriter, part_path
+from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, part_path
 from .split import split_assets
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,8 @@ _PREPARED_NAME = "prepared"
 _KINDS: tuple[Kind, ...] = ("fg", "bg")
 # What a data set consists of, all that --overwrite may remove.
 _OWN_FILES = re.compile(
-    r"((fg_bg|mask|depth)-\d{5,}\.zip|bg\.zip|dataset\.json|samples\.parquet|depth\.json|stats\.json)(\.part)?"
+    r"((fg_bg|mask|depth)-\d{5,}\.zip|bg\.zip|dataset\.json|samples\.parquet|depth\.json|stats\.json"
+    rf"|{re.escape(LOCKFILE_NAME)})({re.escape(PART_SUFFIX)}|{re.escape(KEPT_SUFFIX)})?"
 )
 _MIN_SIZE, _MAX_SIZE = 16, 4096
 # Resized foregrounds that a worker keeps for the next background.
@@ -313,6 +316,7 @@ def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[
         manifest = read_manifest(work, _PLAN_NAME)
         try:
             _refuse_other(out, manifest, options, sources)
+            refuse_other_encoders(out, manifest.encoders, config.quality)
             return manifest
         except MdeasError:
             if not config.overwrite:
@@ -324,12 +328,17 @@ def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[
             "or start afresh with --overwrite"
         )
     if reopens:
+        before = read_manifest(out)
+        refuse_other_encoders(out, before.encoders, config.quality)
         _remove_work(out)
     else:
         _remove_own(out)
     work.mkdir(exist_ok=True)
     manifest = _judge(config, options, sources)
     if reopens:
+        if (manifest.fg, manifest.bg, manifest.rejected) != (before.fg, before.bg, before.rejected):
+            raise _other(out, "its pictures are read otherwise by this installation")
+        manifest = replace(manifest, encoders=before.encoders)
         _keep_records(out)
     write_manifest(work, manifest, _PLAN_NAME)
     (out / MANIFEST_NAME).unlink(missing_ok=True)
@@ -385,6 +394,7 @@ def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[
             Rejected(one.source.kind, one.source.path.name, one.source.sha256, one.reason) for one in rejected
         ),
         shards=(),
+        encoders=encoders(config.quality),
     )
 
 
@@ -608,6 +618,7 @@ def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
     totals |= {name: counts[name] for name in ("train", "seen", "new_bg", "new_fg", "new_both")}
     totals["bytes"] = sum(one.bytes for one in shards)
     manifest = replace(manifest, totals=totals, shards=tuple(shards))
+    lock_dataset(out, manifest)
     write_manifest(out, manifest)
     _remove_work(out)
     return manifest

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,7 +68,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class DatasetManifest:
-    """Content of ``dataset.json``."""
+    """Content of ``dataset.json``; ``encoders`` as in :mod:`.encoders`, empty in old sets."""
 
     format_version: int
     mdeas_version: str
@@ -80,6 +80,7 @@ class DatasetManifest:
     bg: tuple[Asset, ...]
     rejected: tuple[Rejected, ...]
     shards: tuple[ShardRecord, ...]
+    encoders: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,27 +194,25 @@ def read_json(path: Path) -> Any:
         raise MdeasError(f"damaged file: {path} ({error}); remove it and make it again") from error
 
 
-def write_manifest(folder: Path, manifest: DatasetManifest, name: str = MANIFEST_NAME) -> None:
-    """Write ``dataset.json``, which says that the data set is complete; of credits, what is known."""
+def manifest_content(manifest: DatasetManifest) -> dict[str, Any]:
+    """A manifest as ``dataset.json`` holds it: of credits, what is known."""
     content = dataclasses.asdict(manifest)
     for kind in ("fg", "bg"):
         content[kind] = [
-            {field: value for field, value in asset.items() if value or field not in CREDIT_FIELDS}
+            {name: value for name, value in asset.items() if value or name not in CREDIT_FIELDS}
             for asset in content[kind]
         ]
-    write_json(folder / name, content)
+    if not manifest.encoders:
+        del content["encoders"]
+    return content
 
 
-def read_manifest(folder: Path, name: str = MANIFEST_NAME) -> DatasetManifest:
-    """Read ``dataset.json``.
+def manifest_of(content: Any, path: Path) -> DatasetManifest:
+    """The manifest that was read from ``path``.
 
     Raises:
-        MdeasError: If there is no finished data set, or one of a format that this version does not know.
+        MdeasError: If it is none, or of a format that this version does not know.
     """
-    path = folder / name
-    if not path.exists():
-        raise MdeasError(f"no finished data set: {folder}; make it with `mdeas make-dataset --out {folder}`")
-    content = read_json(path)
     try:
         if content["format_version"] != FORMAT_VERSION:
             raise MdeasError(
@@ -231,22 +230,49 @@ def read_manifest(folder: Path, name: str = MANIFEST_NAME) -> DatasetManifest:
         )
     except (KeyError, TypeError) as error:
         raise MdeasError(
-            f"damaged file: {path} ({error}); make the data set again with --overwrite"
+            f"damaged file: {path} ({error}); mend it with `mdeas verify --repair`, or make the data set "
+            "again with --overwrite"
+        ) from error
+
+
+def write_manifest(folder: Path, manifest: DatasetManifest, name: str = MANIFEST_NAME) -> None:
+    """Write ``dataset.json``, which says that the data set is complete."""
+    write_json(folder / name, manifest_content(manifest))
+
+
+def read_manifest(folder: Path, name: str = MANIFEST_NAME) -> DatasetManifest:
+    """Read ``dataset.json``.
+
+    Raises:
+        MdeasError: If there is no finished data set, or one of a format that this version does not know.
+    """
+    path = folder / name
+    if not path.exists():
+        raise MdeasError(f"no finished data set: {folder}; make it with `mdeas make-dataset --out {folder}`")
+    return manifest_of(read_json(path), path)
+
+
+def depth_info_of(content: Any, path: Path) -> DepthInfo:
+    """The description of depth labels that was read from ``path``.
+
+    Raises:
+        MdeasError: If it is none.
+    """
+    try:
+        return DepthInfo(
+            **{**content, "shards": tuple(ShardRecord(**record) for record in content["shards"])}
+        )
+    except (KeyError, TypeError) as error:
+        raise MdeasError(
+            f"damaged file: {path} ({error}); mend it with `mdeas verify --repair`, or run "
+            "`mdeas label-depth --overwrite`"
         ) from error
 
 
 def read_depth_info(folder: Path) -> DepthInfo | None:
     """Read ``depth.json``; None where the data set has no depth labels yet."""
     path = folder / DEPTH_INFO_NAME
-    if not path.exists():
-        return None
-    content = read_json(path)
-    try:
-        return DepthInfo(
-            **{**content, "shards": tuple(ShardRecord(**record) for record in content["shards"])}
-        )
-    except (KeyError, TypeError) as error:
-        raise MdeasError(f"damaged file: {path} ({error}); run `mdeas label-depth --overwrite`") from error
+    return depth_info_of(read_json(path), path) if path.exists() else None
 
 
 @dataclass(frozen=True)

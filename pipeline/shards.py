@@ -34,6 +34,8 @@ _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 _ZIP64_EXTRA = 0x0001
 
 PART_SUFFIX = ".part"
+# The good entries of a damaged archive, with gaps, from which the archive is made again.
+KEPT_SUFFIX = ".kept"
 # What is written, and hashed, at once.
 _CHUNK_BYTES = 1 << 20
 

@@ -45,6 +45,7 @@ def test_files_of_a_data_set(dataset_dir: Path) -> None:
     assert sorted(content(dataset_dir)) == [
         "bg.zip",
         "dataset.json",
+        "dataset.lock.json",
         "fg_bg-00000.zip",
         "mask-00000.zip",
         "samples.parquet",
@@ -376,6 +377,7 @@ def test_overwrite_starts_afresh_and_spares_other_files(
     assert sorted(path.name for path in dataset_copy.iterdir()) == [
         "bg.zip",
         "dataset.json",
+        "dataset.lock.json",
         "fg_bg-00000.zip",
         "mask-00000.zip",
         "mask-mine.zip",
