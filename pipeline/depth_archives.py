@@ -46,6 +46,7 @@ from .depth_record import (
 )
 from .images import decode_gray16, decode_jpeg, encode_gray16
 from .lock import locked
+from .lockfile import lock_labels
 from .manifest import (
     DEPTH_INFO_NAME,
     MANIFEST_NAME,
@@ -59,7 +60,7 @@ from .manifest import (
     write_json,
 )
 from .progress import Progress
-from .shards import PART_SUFFIX, ShardReader, ShardRecord, ShardWriter
+from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, kept_path
 
 if TYPE_CHECKING:
     from .depth import Labeller
@@ -113,7 +114,8 @@ def label_archives(folder: Path, labeller: Labeller, batch: int, overwrite: bool
 
 def remove_labels(folder: Path) -> None:
     """Removes every depth label of a data set, what says that they are complete first."""
-    for pattern in (DEPTH_INFO_NAME, "depth-*.zip", "depth-*.zip" + PART_SUFFIX, STATE_NAME):
+    archives = [f"depth-*.zip{suffix}" for suffix in ("", PART_SUFFIX, KEPT_SUFFIX)]
+    for pattern in (DEPTH_INFO_NAME, *archives, STATE_NAME):
         for path in sorted(folder.glob(pattern)):
             path.unlink()
 
@@ -177,6 +179,7 @@ class _Run:
         dataset_sha256 = self._state.properties["dataset_sha256"]
         info = describe(self._labeller, sums, self._size, dataset_sha256)
         info = dataclasses.replace(info, shards=tuple(record for record, _ in archives))
+        lock_labels(self._folder, read_manifest(self._folder), info)
         write_json(self._folder / DEPTH_INFO_NAME, info)
         self._state.remove()
         return info
@@ -255,11 +258,15 @@ class _Run:
             writer.abort()
             writer = ShardWriter(path)
         self._writers[shard] = writer
-        self._sums[shard] = None if len(writer) else LabelSums.empty()
+        is_begun = len(writer) or kept_path(path).exists()
+        self._sums[shard] = None if is_begun else LabelSums.empty()
         return len(writer)
 
     def _compute(self, piece: _Piece) -> tuple[list[bytes], LabelSums]:
         """One micro-batch: decoded, labelled, encoded. Runs in a thread of its own."""
+        kept = self._kept(piece)
+        if kept is not None:
+            return kept, LabelSums.empty()
         count = piece.stop - piece.start
         pictures = np.empty((self._labeller.micro_batch, self._size, self._size, 3), np.uint8)
         for row in range(count):
@@ -284,6 +291,17 @@ class _Run:
             )
         return picture
 
+    def _kept(self, piece: _Piece) -> list[bytes] | None:
+        """The labels of a micro-batch if `verify --repair` has saved all of them from a damaged archive."""
+        path = kept_path(self._path(piece.shard))
+        if not path.exists():
+            return None
+        with closing(ShardReader(path)) as reader:
+            try:
+                return [reader.read(name) for name in self._names(piece.shard)[piece.first : piece.stop]]
+            except MdeasError:
+                return None
+
     def _write(self, piece: _Piece, labels: list[bytes], sums: LabelSums) -> None:
         writer = self._writers[piece.shard]
         for position, data in enumerate(labels, piece.first):
@@ -291,7 +309,8 @@ class _Run:
             if len(writer) % self._batch == 0:
                 writer.commit()
                 give_back_memory()
-        self._labelled += len(labels)
+        # Labels that were saved are not made by this run; they come without sums.
+        self._labelled += len(labels) if sums.pixels.pictures else 0
         before = self._sums[piece.shard]
         self._sums[piece.shard] = None if before is None else before.merge(sums)
         if len(writer) == self._entries(piece.shard):
@@ -305,6 +324,7 @@ class _Run:
             record, sums = _read_archive(self._path(shard), self._names(shard))
         self._state.finished[record.name] = record, sums
         self._state.save()
+        kept_path(self._path(shard)).unlink(missing_ok=True)
         give_back_memory()
 
 

@@ -85,6 +85,11 @@ def publish(path: Path) -> None:
     part.replace(path)
 
 
+def kept_path(path: Path) -> Path:
+    """Where the good entries of a damaged ``path`` are."""
+    return path.with_name(path.name + KEPT_SUFFIX)
+
+
 class ShardWriter:
     """Writes ``path`` as a STORED zip under the name ``path.part`` until ``close``.
 
