@@ -77,7 +77,9 @@ class Judge:
         """Sums over one batch."""
         found = predict(sample)
         count = len(sample.mask)
-        depth = depth_sums(found.depth, sample.depth, self.scale) if found.depth is not None else None
+        depth = None
+        if found.depth is not None:
+            depth = depth_sums(found.depth, sample.depth, sample.mask, self.scale)
         value = float(loss(found, sample)[0]) * count if loss else 0.0
         return Measured(count, mask_sums(found.mask, sample.mask), depth, value)
 

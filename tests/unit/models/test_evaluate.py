@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mdeas import MdeasError
 from mdeas.models.evaluate import STRATA, Measured, beside_baseline, evaluate
-from mdeas.models.metrics import DepthSums, MaskSums
+from mdeas.models.metrics import DepthSums, MaskSums, RegionSums
 from mdeas.models.train import TrainReport
 from mdeas.pipeline.options import EvaluateConfig, TrainConfig
 
@@ -80,8 +80,8 @@ def test_a_missing_run_names_the_command(config: EvaluateConfig) -> None:
 
 
 def test_all_is_the_sum_of_the_strata() -> None:
-    seen = Measured(2, MaskSums(hits=8, wrong=2, pictures=2), DepthSums(squared=1.0, pixels=100, pictures=2))
-    new = Measured(1, MaskSums(hits=2, missed=8, pictures=1), DepthSums(squared=3.0, pixels=300, pictures=1))
+    seen = Measured(2, MaskSums(hits=8, wrong=2), DepthSums(RegionSums(squared=1.0, pixels=100)))
+    new = Measured(1, MaskSums(hits=2, missed=8), DepthSums(RegionSums(squared=3.0, pixels=300)))
     both = beside_baseline({"seen": seen, "new_bg": new}, {"seen": seen, "new_bg": new})
     assert both["all"]["samples"] == 3
     assert both["all"]["mask"]["iou"] == pytest.approx(0.5)
@@ -90,5 +90,5 @@ def test_all_is_the_sum_of_the_strata() -> None:
 
 
 def test_without_a_depth_head_there_are_no_depth_figures() -> None:
-    metrics = Measured(1, MaskSums(hits=1, pictures=1)).metrics()
+    metrics = Measured(1, MaskSums(hits=1)).metrics()
     assert metrics.keys() == {"samples", "mask"}
