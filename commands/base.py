@@ -169,6 +169,17 @@ def jobs_option(of: Any) -> Callable[[Command], Command]:
     return option("--jobs", of=of, type=int, callback=check_jobs, help="Worker processes; -1 is one a core.")
 
 
+def scheduler_option(of: Any) -> Callable[[Command], Command]:
+    """``--scheduler``: the same work on a dask cluster, to the same bytes."""
+    return option(
+        "--scheduler",
+        of=of,
+        metavar="tcp://HOST:PORT",
+        show_default="this machine",
+        help="Work on this dask cluster.",
+    )
+
+
 def check_jobs(_ctx: click.Context, _param: click.Parameter, jobs: int) -> int:
     """A positive number, or -1."""
     if jobs < 1 and jobs != -1:

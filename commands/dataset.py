@@ -25,6 +25,7 @@ from .base import (
     licence_option,
     option,
     read_preset,
+    scheduler_option,
 )
 
 
@@ -131,6 +132,7 @@ def make_masks(**options: Any) -> Report:
     help="Size, scale, quality and threshold of a published data set.",
 )
 @jobs_option(MakeDatasetConfig)
+@scheduler_option(MakeDatasetConfig)
 @option(
     "--overwrite",
     of=MakeDatasetConfig,
@@ -152,6 +154,7 @@ def make_dataset(**options: Any) -> Report:
 @command("stats", "Exact mean and std of bg, fg_bg, mask and depth.")
 @dataset_option(StatsConfig)
 @jobs_option(StatsConfig)
+@scheduler_option(StatsConfig)
 def stats(**options: Any) -> Report:
     """Exact mean and standard deviation of bg, fg_bg, mask and depth, over the decoded files."""
     from ..pipeline.stats import compute_stats

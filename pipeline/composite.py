@@ -7,14 +7,15 @@ prepared foregrounds, and a record for each finished shard. ``dataset.json`` app
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import logging
 import re
 import shutil
+import tempfile
+import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -83,11 +84,12 @@ WORK_NAME = ".work"
 _PLAN_NAME = "plan.json"
 _FOREGROUNDS_NAME = "fg.zip"
 _PREPARED_NAME = "prepared"
+_APART = "apart-"
 _KINDS: tuple[Kind, ...] = ("fg", "bg")
 # What a data set consists of, all that --overwrite may remove.
 _OWN_FILES = re.compile(
     r"((fg_bg|mask|depth)-\d{5,}\.zip|bg\.zip|dataset\.json|samples\.parquet|depth\.json|stats\.json"
-    rf"|{re.escape(LOCKFILE_NAME)})({re.escape(PART_SUFFIX)}|{re.escape(KEPT_SUFFIX)})?"
+    rf"|{re.escape(LOCKFILE_NAME)})({re.escape(PART_SUFFIX)}|{re.escape(KEPT_SUFFIX)})*"
 )
 _MIN_SIZE, _MAX_SIZE = 16, 4096
 # Resized foregrounds that a worker keeps for the next background.
@@ -289,6 +291,8 @@ def _remove_work(out: Path) -> None:
             path.unlink(missing_ok=True)
     for path in work.glob("shard-*.json*"):
         path.unlink()
+    for path in work.glob(f"{_APART}*"):
+        shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         work.rmdir()
 
@@ -464,13 +468,17 @@ def plan_of(manifest: DatasetManifest) -> Plan:
 
 @dataclass(frozen=True)
 class ShardTask:
-    """One shard of a data set to make."""
+    """One shard of the data set at ``out``, by the plan in its ``.work`` that has this hash.
+
+    The plan itself would make a task of a hundred kilobytes for a thousand pictures, and there may be many.
+    """
 
     out: Path
     number: int
-    plan: Plan
-    quality: int
-    mask_threshold: int
+    plan_sha256: str
+
+    def __str__(self) -> str:
+        return f"shard {self.number} ({shard_name('fg_bg', self.number)})"
 
 
 class Painter:
@@ -519,22 +527,58 @@ class Painter:
         return found
 
 
-@functools.lru_cache(maxsize=1)
-def _painter(out: Path, plan: Plan, quality: int, mask_threshold: int) -> Painter:
-    return Painter(out, plan, quality, mask_threshold)
+class _Kept(threading.local):
+    """The last plan and its painter of this thread: on a cluster, several threads of a process draw."""
+
+    key: tuple[Path, str] | None = None
+    plan: Plan
+    painter: Painter
+
+
+_kept = _Kept()
+
+
+def _keep(task: ShardTask) -> _Kept:
+    if _kept.key != (task.out, task.plan_sha256):
+        if _plan_sha256(task.out) != task.plan_sha256:
+            raise MdeasError(f"another plan than the one to follow: {task.out}; run the same command again")
+        manifest = read_manifest(task.out / WORK_NAME, _PLAN_NAME)
+        options = manifest.options
+        _kept.plan = plan_of(manifest)
+        _kept.painter = Painter(task.out, _kept.plan, options["quality"], options["mask_threshold"])
+        _kept.key = task.out, task.plan_sha256
+    return _kept
+
+
+def _plan_sha256(out: Path) -> str:
+    return hashlib.sha256((out / WORK_NAME / _PLAN_NAME).read_bytes()).hexdigest()
 
 
 def make_shard(task: ShardTask) -> int:
     """Make the archives of one shard and their record; returns the number of samples."""
-    plan, out = task.plan, task.out
-    painter = _painter(out, plan, task.quality, task.mask_threshold)
+    return _make_shard(task, task.out)
+
+
+def make_shard_apart(task: ShardTask) -> int:
+    """As ``make_shard``, in a folder of its own until it is done.
+
+    A cluster gives a task to another worker when the first is lost to it, which may be at work on it still.
+    """
+    with tempfile.TemporaryDirectory(prefix=_APART, dir=task.out / WORK_NAME) as folder:
+        return _make_shard(task, Path(folder))
+
+
+def _make_shard(task: ShardTask, folder: Path) -> int:
+    """Writes the archives to ``folder`` and moves them to their place."""
+    kept = _keep(task)
+    plan, painter = kept.plan, kept.painter
     start = task.number * SAMPLES_PER_SHARD
     rows = plan.rows(start, min(start + SAMPLES_PER_SHARD, len(plan)))
     columns = (rows.bg, rows.fg, rows.flip, rows.x, rows.y, rows.width, rows.height)
     mask_pixels: list[int] = []
     with (
-        ShardWriter(out / shard_name("fg_bg", task.number)) as composites,
-        ShardWriter(out / shard_name("mask", task.number)) as masks,
+        ShardWriter(folder / shard_name("fg_bg", task.number)) as composites,
+        ShardWriter(folder / shard_name("mask", task.number)) as masks,
     ):
         for number, row in enumerate(zip(*(column.tolist() for column in columns), strict=True), start):
             composite, mask, area = painter.draw(*row)
@@ -542,7 +586,10 @@ def make_shard(task: ShardTask) -> int:
             masks.add(sample_name("mask", number, len(plan)), mask)
             mask_pixels.append(area)
         records = [composites.close(), masks.close()]
-    _write_record(out, task.number, records, mask_pixels)
+    if folder != task.out:
+        for record in records:
+            (folder / record.name).replace(task.out / record.name)
+    _write_record(task.out, task.number, records, mask_pixels)
     return len(rows)
 
 
@@ -569,21 +616,26 @@ def _is_made(out: Path, number: int) -> bool:
 
 def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
     """Make the shards that are not there yet; returns the number of samples made."""
-    out, plan = config.out, plan_of(manifest)
+    # Workers on other machines have other current folders.
+    out, plan = config.out.absolute(), plan_of(manifest)
     if (out / WORK_NAME / BACKGROUNDS_NAME).exists():
         (out / WORK_NAME / BACKGROUNDS_NAME).replace(out / BACKGROUNDS_NAME)
+    sha256 = _plan_sha256(out)
     tasks = [
-        ShardTask(out, number, plan, config.quality, config.mask_threshold)
+        ShardTask(out, number, sha256)
         for number in range(shard_count(len(plan)))
         if not _is_made(out, number)
     ]
     missing = sum(min(SAMPLES_PER_SHARD, len(plan) - task.number * SAMPLES_PER_SHARD) for task in tasks)
+    needs = (out / BACKGROUNDS_NAME, out / WORK_NAME / _FOREGROUNDS_NAME)
+    cluster = parallel.Cluster(config.scheduler, out, needs) if config.scheduler else None
+    make = make_shard_apart if cluster else make_shard
     try:
         with Progress(len(plan), "compositing", "pairs", done=len(plan) - missing) as progress:
-            for count in parallel.run(make_shard, tasks, config.jobs):
+            for count in parallel.run(make, tasks, config.jobs, cluster):
                 progress.update(count)
     finally:
-        _painter.cache_clear()
+        _kept.__dict__.clear()
     return missing
 
 
@@ -596,20 +648,17 @@ def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
     counts: Counter[str] = Counter()
     records: list[list[ShardRecord]] = []
 
-    def parts() -> Iterator[Samples]:
-        numbers = range(shard_count(len(plan)))
-        for first in numbers[::_SHARDS_PER_ROW_GROUP]:
-            pixels: list[int] = []
-            for number in numbers[first : first + _SHARDS_PER_ROW_GROUP]:
-                shards, mask_pixels = _read_record(out, number)
-                records.append(shards)
-                pixels += mask_pixels
-            start = first * SAMPLES_PER_SHARD
-            rows = plan.rows(start, start + len(pixels))
-            counts.update(rows.split.tolist())
-            yield replace(rows, mask_area=np.array(pixels, np.float64) / plan.size**2)
+    def mask_pixels(number: int) -> list[int]:
+        shards, pixels = _read_record(out, number)
+        records.append(shards)
+        return pixels
 
-    write_samples(out / SAMPLES_NAME, parts(), len(plan))
+    def counted() -> Iterator[Samples]:
+        for part in table_parts(plan, mask_pixels):
+            counts.update(part.split.tolist())
+            yield part
+
+    write_samples(out / SAMPLES_NAME, counted(), len(plan))
     shards = [
         _background_record(out, len(plan.bg)),
         *(one for pair in zip(*records, strict=True) for one in pair),
@@ -622,6 +671,17 @@ def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
     write_manifest(out, manifest)
     _remove_work(out)
     return manifest
+
+
+def table_parts(plan: Plan, mask_pixels: Callable[[int], list[int]]) -> Iterator[Samples]:
+    """The sample table in parts, given the masks' numbers of pixels of each shard."""
+    numbers = range(shard_count(len(plan)))
+    for first in numbers[::_SHARDS_PER_ROW_GROUP]:
+        some = numbers[first : first + _SHARDS_PER_ROW_GROUP]
+        pixels = [count for number in some for count in mask_pixels(number)]
+        start = first * SAMPLES_PER_SHARD
+        rows = plan.rows(start, start + len(pixels))
+        yield replace(rows, mask_area=np.array(pixels, np.float64) / plan.size**2)
 
 
 def _background_record(out: Path, entries: int) -> ShardRecord:

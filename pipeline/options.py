@@ -78,6 +78,7 @@ class MakeDatasetConfig:
     limit: int | None = None
     licence: tuple[str, ...] = ()  # none: any, also pictures of which the ledger says nothing
     jobs: int = -1
+    scheduler: str | None = None  # a dask cluster's address; None: this machine
     overwrite: bool = False
 
 
@@ -113,6 +114,7 @@ class StatsConfig:
 
     dataset: Path = DATASET_DIR
     jobs: int = -1
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)

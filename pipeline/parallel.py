@@ -1,4 +1,4 @@
-"""One function over many tasks on one machine: joblib's loky processes behind a plain iterator."""
+"""One function over many tasks behind a plain iterator: joblib's loky processes, or a dask cluster."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -20,6 +22,21 @@ R = TypeVar("R")
 
 # Shorter than it takes to start a new run.
 _WATCH_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A dask cluster: its scheduler's address, and what every worker must see under the same path.
+
+    Args:
+        scheduler: ``tcp://host:port``.
+        folder: Where the tasks work.
+        needs: Files that they need besides.
+    """
+
+    scheduler: str
+    folder: Path
+    needs: tuple[Path, ...] = ()
 
 
 def usable_cores() -> int:
@@ -40,17 +57,25 @@ def worker_count(jobs: int, tasks: int) -> int:
     return max(1, min(usable_cores() if jobs == -1 else jobs, tasks))
 
 
-def run(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:
+def run(
+    function: Callable[[T], R], tasks: Sequence[T], jobs: int, cluster: Cluster | None = None
+) -> Iterator[R]:
     """Results of ``function`` over ``tasks`` as they finish, in no fixed order.
 
     Args:
         function: Top-level function (it is pickled by name), one task to one result.
         tasks: Handed out a few at a time.
         jobs: Processes; 1 stays in this process, -1 takes every usable core.
+        cluster: Where to run instead of on this machine. There, threads of one process run ``function``.
 
     Raises:
-        MdeasError: If a worker was killed; whatever ``function`` raises is passed on.
+        MdeasError: If a worker was killed; whatever ``function`` raises is passed on. On a cluster: in the
+            end, naming the tasks that failed.
     """
+    if cluster is not None:
+        from .cluster import run_on_cluster  # here, because dask is an extra
+
+        return run_on_cluster(function, tasks, cluster)
     workers = worker_count(jobs, len(tasks))
     return _in_process(function, tasks) if workers == 1 else _in_workers(function, tasks, workers)
 

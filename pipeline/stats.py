@@ -24,7 +24,7 @@ from .. import MdeasError, __version__
 from .images import decode_gray16, decode_jpeg, decode_mask, decode_png
 from .manifest import BACKGROUNDS_NAME, shard_count, shard_name, write_json
 from .options import StatsConfig
-from .parallel import run
+from .parallel import Cluster, run
 from .progress import Progress
 from .reader import DatasetReader
 from .shards import ShardReader
@@ -264,6 +264,9 @@ class _Task:
     kind: str
     path: Path
 
+    def __str__(self) -> str:
+        return self.path.name
+
 
 def compute_stats(config: StatsConfig) -> StatsReport:
     """Writes ``stats.json`` beside the data set: exact figures over every decoded file, in one pass.
@@ -276,15 +279,17 @@ def compute_stats(config: StatsConfig) -> StatsReport:
     start = time.monotonic()
     reader = DatasetReader(config.dataset)
     missing = () if reader.has_depth else ("depth",)
-    tasks = [_Task("bg", config.dataset / BACKGROUNDS_NAME)]
+    folder = config.dataset.absolute()  # workers on other machines have other current folders
+    tasks = [_Task("bg", folder / BACKGROUNDS_NAME)]
     for number in range(shard_count(len(reader), reader.manifest.samples_per_shard)):
         kinds = [kind for kind in KINDS if kind != "bg" and kind not in missing]
-        tasks += [_Task(kind, config.dataset / shard_name(kind, number)) for kind in kinds]
+        tasks += [_Task(kind, folder / shard_name(kind, number)) for kind in kinds]
     sums = {
         kind: PixelSums.empty(how.channels, how.levels) for kind, how in KINDS.items() if kind not in missing
     }
+    cluster = Cluster(config.scheduler, folder) if config.scheduler else None
     with Progress(len(tasks), "stats", "archives") as progress:
-        for kind, part in run(sum_archive, tasks, config.jobs):
+        for kind, part in run(sum_archive, tasks, config.jobs, cluster):
             sums[kind] = sums[kind].merge(part)
             progress.update()
     figures = {kind: part.figures() for kind, part in sums.items()}
