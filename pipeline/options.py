@@ -164,7 +164,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """``mdeas evaluate``: a checkpoint on every validation stratum, beside the no-learning baseline."""
+    """``mdeas evaluate``: a checkpoint on every validation stratum, beside the no-learning baseline.
+
+    ``robustness`` samples are disturbed in many ways; 0: none. ``pair`` (a background and a frame, ``mask``
+    its truth) or the folder ``cdnet`` (a change-detection benchmark) takes the place of the data set.
+    """
 
     dataset: Path = DATASET_DIR
     run: str = "mdeas"
@@ -174,6 +178,10 @@ class EvaluateConfig:
     limit: int | None = None
     device: str = "auto"
     workers: int = 2
+    robustness: int = 200
+    pair: tuple[Path, Path] | None = None
+    mask: Path | None = None
+    cdnet: Path | None = None
 
 
 @dataclass(frozen=True)
