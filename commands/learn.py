@@ -63,8 +63,18 @@ def train(**options: Any) -> Report:
 @option("--limit", of=EvaluateConfig, type=click.IntRange(min=1), help="Only this many samples a stratum.")
 @device_option(EvaluateConfig)
 @option("--workers", of=EvaluateConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
+@option(
+    "--robustness",
+    of=EvaluateConfig,
+    type=click.IntRange(min=0),
+    help="Validation samples to disturb in many ways; 0: none.",
+)
 def evaluate(**options: Any) -> Report:
-    """Metrics of a checkpoint on every validation stratum, beside the baseline that learns nothing."""
+    """Metrics of a checkpoint on every validation stratum, beside the baseline that learns nothing.
+
+    Then the same under shifts, changes of light, noise, coding, shadows and blur: evaluation.json, with a
+    plot, beside the checkpoint.
+    """
     from ..models.evaluate import evaluate
 
     return evaluate(EvaluateConfig(**options))

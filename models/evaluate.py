@@ -1,133 +1,31 @@
-"""``mdeas evaluate``: a checkpoint on every validation stratum, beside the baseline that learns nothing."""
+"""``mdeas evaluate``: a checkpoint on every stratum and under disturbances, beside the baseline."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from .. import MdeasError
-from ..pipeline.manifest import write_json
+from ..pipeline.images import encode_png
+from ..pipeline.manifest import write_bytes, write_json
 from ..pipeline.options import EvaluateConfig
-from ..pipeline.progress import Progress
-from .base import DualHeadNet, Heads, heads
 from .baseline import MEDIAN_SIDE, fit_baseline
 from .checkpoint import load_checkpoint
-from .dataset import FgBgDataset, Sample, batches, label_meaning
+from .dataset import FgBgDataset, label_meaning
 from .device import choose_device
-from .losses import Loss
-from .metrics import DepthScale, DepthSums, MaskSums, depth_sums, mask_sums
-
-STRATA = ("seen", "new_bg", "new_fg", "new_both")
+from .judge import Judge as Judge
+from .judge import Measured as Measured
+from .judge import Metrics as Metrics
+from .judge import Predictor as Predictor
+from .judge import beside_baseline as beside_baseline
+from .judge import metrics_table as metrics_table
+from .judge import network_predictor as network_predictor
+from .judge import open_strata as open_strata
+from .metrics import DepthScale
+from .robustness import Robustness, sample_views, sweep
 
 log = logging.getLogger(__name__)
-
-Predictor = Callable[[Sample], Heads]
-Metrics = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Sums over one stratum; two of them add up to those of both."""
-
-    samples: int = 0
-    mask: MaskSums = field(default_factory=MaskSums)
-    depth: DepthSums | None = None  # None without a depth head
-    loss: float = 0.0  # summed over samples
-
-    def __add__(self, other: Measured) -> Measured:
-        """Sums of both strata together."""
-        depth = self.depth + other.depth if self.depth and other.depth else self.depth or other.depth
-        return Measured(self.samples + other.samples, self.mask + other.mask, depth, self.loss + other.loss)
-
-    def metrics(self) -> Metrics:
-        """The figures of ``metrics.jsonl`` and ``evaluation.json``."""
-        depth = {"depth": self.depth.metrics()} if self.depth else {}
-        return {"samples": self.samples, "mask": self.mask.metrics(), **depth}
-
-
-@dataclass(frozen=True)
-class Judge:
-    """How predictions are measured: on which data, in which batches, where."""
-
-    strata: Mapping[str, FgBgDataset]  # those that have samples
-    scale: DepthScale
-    batch_size: int
-    workers: int
-    device: torch.device
-
-    def __call__(self, predict: Predictor, label: str, loss: Loss | None = None) -> dict[str, Measured]:
-        """Sums per stratum; ``label`` names the work in the progress line."""
-        results: dict[str, Measured] = {}
-        with Progress(sum(map(len, self.strata.values())), label, "samples") as progress, torch.no_grad():
-            for name, dataset in self.strata.items():
-                measured = Measured()
-                order = torch.arange(len(dataset)).numpy()
-                for _, batch in batches(dataset, order, self.batch_size, self.workers):
-                    measured += self.measure(predict, batch.to(self.device), loss)
-                    progress.update(len(batch.mask), name)
-                results[name] = measured
-        return results
-
-    def measure(self, predict: Predictor, sample: Sample, loss: Loss | None) -> Measured:
-        """Sums over one batch."""
-        found = predict(sample)
-        count = len(sample.mask)
-        depth = None
-        if found.depth is not None:
-            depth = depth_sums(found.depth, sample.depth, sample.mask, self.scale)
-        value = float(loss(found, sample)[0]) * count if loss else 0.0
-        return Measured(count, mask_sums(found.mask, sample.mask), depth, value)
-
-
-def network_predictor(network: DualHeadNet) -> Predictor:
-    """What a network (see ``base.ready``) predicts: depth within 0..1, like every label."""
-
-    def predict(sample: Sample) -> Heads:
-        found = heads(network, network(sample.bg, sample.fg_bg))
-        return found if found.depth is None else found._replace(depth=found.depth.clamp(0, 1))
-
-    return predict
-
-
-def open_strata(
-    path: Path, size: int, limit: int | None, seed: int, names: tuple[str, ...] = STRATA
-) -> dict[str, FgBgDataset]:
-    """The validation strata that have samples, at most ``limit`` of each."""
-    strata = {name: FgBgDataset(path, name, size, limit, seed) for name in names}
-    return {name: dataset for name, dataset in strata.items() if len(dataset)}
-
-
-def beside_baseline(network: Mapping[str, Measured], baseline: Mapping[str, Measured]) -> dict[str, Metrics]:
-    """Metrics per stratum and over ``all`` of them, the baseline's beside the network's."""
-    both = {name: (network[name], baseline[name]) for name in network}
-    if both:
-        sums = [sum((pair[side] for pair in both.values()), Measured()) for side in (0, 1)]
-        both["all"] = (sums[0], sums[1])
-    return {
-        name: {**mine.metrics(), "baseline": {k: v for k, v in base.metrics().items() if k != "samples"}}
-        for name, (mine, base) in both.items()
-    }
-
-
-def metrics_table(strata: Mapping[str, Metrics]) -> str:
-    """A text table: every figure with the baseline's in brackets."""
-    columns = [
-        ("mask", "iou", "IoU"), ("mask", "f", "F"), ("mask", "ssim", "SSIM"),
-        ("depth", "rmse", "RMSE"), ("depth", "abs_rel", "AbsRel"), ("depth", "delta1", "delta1"),
-        ("depth", "ssim", "SSIM"),
-    ]  # fmt: skip
-    shown = [column for column in columns if all(column[0] in metrics for metrics in strata.values())]
-    head = f"{'stratum':<10}{'samples':>8}" + "".join(f"  {f'{kind} {name}':>15}" for kind, _, name in shown)
-    lines = [head]
-    for stratum, metrics in strata.items():
-        pairs = (f"{metrics[k][m]:.3f} ({metrics['baseline'][k][m]:.3f})" for k, m, _ in shown)
-        lines.append(f"{stratum:<10}{metrics['samples']:>8,}" + "".join(f"  {pair:>15}" for pair in pairs))
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -141,26 +39,37 @@ class EvaluateReport:
     size: int
     baseline_threshold: int
     strata: dict[str, Metrics]
+    robustness: Robustness | None
+    plot: str | None
     out: str
 
     def summary(self) -> str:
-        """The table, and how to read it."""
-        return (
-            f"{self.model} after {self.epoch} epochs, at {self.size}x{self.size}: {self.checkpoint}\n"
-            f"{metrics_table(self.strata)}\n"
+        """The tables, and how to read them."""
+        lines = [
+            f"{self.model} after {self.epoch} epochs, at {self.size}x{self.size}: {self.checkpoint}",
+            metrics_table(self.strata),
             f"in brackets without learning: mask |fg_bg - bg| > {self.baseline_threshold} under a "
-            f"{MEDIAN_SIDE}x{MEDIAN_SIDE} median, depth the mean of the training labels\n"
-            f"{self.out}"
-        )
+            f"{MEDIAN_SIDE}x{MEDIAN_SIDE} median, depth the mean of the training labels",
+            originals_line(self.strata["all"]["originals"]),
+        ]
+        if self.robustness is not None:
+            lines += ["", self.robustness.table(), ""]
+        return "\n".join(lines + [path for path in (self.plot, self.out) if path is not None])
+
+
+def originals_line(figures: dict[str, float]) -> str:
+    """The figures of the published systems, which are not what they are called."""
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+    return f"as the published systems count, see docs/judging.md: {shown}"
 
 
 def evaluate(config: EvaluateConfig) -> EvaluateReport:
-    """Measure a checkpoint on every stratum, write ``evaluation.json`` beside it, and report.
+    """Measure a checkpoint on every stratum and disturbed, write ``evaluation.json`` beside it, and report.
 
     Raises:
         MdeasError: If there is no checkpoint or data set, or the data set has no validation samples.
     """
-    path = config.checkpoint or config.runs / config.run / "best.ckpt"
+    path = checkpoint_path(config)
     device = choose_device(config.device)
     checkpoint = load_checkpoint(path)
     training = FgBgDataset(config.dataset, "train", checkpoint.size)
@@ -175,11 +84,18 @@ def evaluate(config: EvaluateConfig) -> EvaluateReport:
             "the checkpoint knows other depth labels (%s) than those of %s (%s): do not trust its depth",
             checkpoint.depth["model"], config.dataset, info.model,
         )  # fmt: skip
-    judge = Judge(strata, DepthScale(info.scale, info.offset), config.batch_size, config.workers, device)
+    scale = DepthScale(info.scale, info.offset)
+    judge = Judge(strata, scale, config.batch_size, config.workers, device, originals=True)
     baseline = fit_baseline(training, 0, config.workers)
     network = network_predictor(checkpoint.network(device))
     results = beside_baseline(judge(network, "evaluate"), judge(baseline, "baseline"))
     out = path.with_name("evaluation.json" if path.stem == "best" else f"evaluation-{path.stem}.json")
+    robustness, plot = None, None
+    if config.robustness:
+        views = sample_views(strata, config.robustness)
+        robustness = sweep(replace(judge, originals=False), network, baseline, views)
+        plot = out.with_suffix(".png")
+        write_bytes(plot, encode_png(robustness.picture(checkpoint.model)))
     report = EvaluateReport(
         checkpoint=str(path),
         dataset=str(config.dataset),
@@ -188,7 +104,14 @@ def evaluate(config: EvaluateConfig) -> EvaluateReport:
         size=checkpoint.size,
         baseline_threshold=baseline.threshold,
         strata=results,
+        robustness=robustness,
+        plot=str(plot) if plot else None,
         out=str(out),
     )
     write_json(out, asdict(report))
     return report
+
+
+def checkpoint_path(config: EvaluateConfig) -> Path:
+    """The checkpoint that was asked for, or the best one of the run."""
+    return config.checkpoint or config.runs / config.run / "best.ckpt"

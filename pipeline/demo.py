@@ -99,7 +99,7 @@ def run_demo(config: DemoConfig) -> DemoReport:
         schedule=SCHEDULE, seed=config.seed,
     )  # fmt: skip
     stage("train", train, options)
-    stage("evaluate", evaluate, EvaluateConfig(dataset=dataset, runs=runs))
+    stage("evaluate", evaluate, EvaluateConfig(dataset=dataset, runs=runs, robustness=0))
     background, frames = _frames(dataset, config.out / "frames")
     checkpoint = runs / options.run / "best.ckpt"
     stage("predict", predict, PredictConfig(background, frames, checkpoint, predictions))

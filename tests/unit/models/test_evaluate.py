@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
 import pytest
 from mdeas import MdeasError
-from mdeas.models.evaluate import STRATA, Measured, beside_baseline, evaluate
+from mdeas.models.disturb import DISTURBANCES
+from mdeas.models.evaluate import evaluate
+from mdeas.models.judge import STRATA, Measured, beside_baseline
 from mdeas.models.metrics import DepthSums, MaskSums, RegionSums
+from mdeas.models.originals import MEANINGS
 from mdeas.models.train import TrainReport
 from mdeas.pipeline.options import EvaluateConfig, TrainConfig
 
@@ -25,6 +29,7 @@ def config(train_config: TrainConfig, finished: TrainReport) -> EvaluateConfig:
         batch_size=7,
         device="cpu",
         workers=1,
+        robustness=0,
     )
 
 
@@ -38,7 +43,8 @@ def test_figures_are_those_of_the_epoch(config: EvaluateConfig, finished: TrainR
             assert metrics[kind] == pytest.approx(expected[stratum][kind], abs=1e-4)
             assert metrics["baseline"][kind] == pytest.approx(expected[stratum]["baseline"][kind], abs=1e-4)
     written = json.loads((Path(finished.run) / "evaluation.json").read_text())
-    assert written == json.loads(json.dumps(vars(report)))
+    assert written == json.loads(json.dumps(asdict(report)))
+    assert report.robustness is report.plot is None
     assert report.epoch == finished.best_epoch
 
 
@@ -49,6 +55,26 @@ def test_summary_is_a_table_with_the_baseline(config: EvaluateConfig) -> None:
     iou, base = report.strata["seen"]["mask"]["iou"], report.strata["seen"]["baseline"]["mask"]["iou"]
     assert f"{iou:.3f} ({base:.3f})" in rows[2]
     assert f"|fg_bg - bg| > {report.baseline_threshold} " in rows[7]
+
+
+def test_the_figures_of_the_published_systems_stand_apart(config: EvaluateConfig) -> None:
+    report = evaluate(replace(config, limit=2))
+    figures = report.strata["all"]["originals"]
+    assert figures.keys() == MEANINGS.keys()
+    assert figures["vathos_miou"] <= 0.5
+    assert f"vathos_miou {figures['vathos_miou']:.4g}, " in report.summary()
+
+
+def test_the_sweep_is_in_the_report_and_on_a_picture(config: EvaluateConfig) -> None:
+    report = evaluate(replace(config, limit=2, robustness=8))
+    assert report.robustness is not None
+    assert report.robustness.samples == 8
+    table = report.robustness.table()
+    assert f"robustness, the mean of these {report.robustness.area:>10.3f}"[:30] in table
+    assert table in report.summary()
+    assert cv2.imread(str(report.plot)) is not None
+    written = json.loads(Path(report.out).read_text())
+    assert written["robustness"]["curves"].keys() == DISTURBANCES.keys()
 
 
 def test_a_limit_counts_a_stratum(config: EvaluateConfig) -> None:
