@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 import numpy as np
@@ -88,10 +89,9 @@ def sweep(judge: Judge, network: Predictor, baseline: Predictor, views: Batch) -
             mine, base = ([pair[side] for pair in found] for side in (0, 1))
             levels = (CLEAN, *(f"{level:g}" for level in disturbance.levels))
             curves[name] = curve(disturbance.title, levels, mine, base)
-    areas, base_areas = (
-        [getattr(one, side) for one in curves.values()] for side in ("area", "baseline_area")
-    )
-    return Robustness(len(views.mask), fmean(areas), fmean(base_areas), curves)
+    found_area = fmean(one.area for one in curves.values())
+    base_area = fmean(one.baseline_area for one in curves.values())
+    return Robustness(len(views.mask), found_area, base_area, curves)
 
 
 def curve(title: str, levels: tuple[str, ...], mine: list[Measured], base: list[Measured]) -> Curve:
@@ -103,7 +103,7 @@ def curve(title: str, levels: tuple[str, ...], mine: list[Measured], base: list[
 
 def area(values: tuple[float, ...]) -> float:
     """Under a line through ``values``, one apart, over the length of it."""
-    return fmean((first + second) / 2 for first, second in zip(values[:-1], values[1:], strict=True))
+    return fmean((first + second) / 2 for first, second in pairwise(values))
 
 
 def disturb(views: Batch, name: str, level: float) -> Batch:

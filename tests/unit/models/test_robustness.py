@@ -44,7 +44,8 @@ def test_the_baseline_falls_with_every_disturbance(swept: Robustness) -> None:
         assert len(figures) == len(curve.levels) == 1 + len(DISTURBANCES[name].levels)
         assert figures[0] == swept.curves["shift"].baseline_mask_iou[0] > 0.7
         assert figures[-1] < figures[0] + 0.02
-    assert swept.curves["shift"].baseline_mask_iou[1] < 0.75
+    shifted = swept.curves["shift"].baseline_mask_iou
+    assert list(shifted) == sorted(shifted, reverse=True)
     assert swept.baseline_area == pytest.approx(
         sum(curve.baseline_area for curve in swept.curves.values()) / len(swept.curves)
     )
