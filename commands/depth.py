@@ -21,7 +21,40 @@ from .base import FILE, FOLDER, Report, command, dataset_option, device_option, 
 @option("--micro-batch", of=LabelDepthConfig, type=click.IntRange(min=1), help="Pictures a forward pass.")
 @option("--model", of=LabelDepthConfig, help="Depth network; `mdeas models` lists them.")
 @option("--weights", of=LabelDepthConfig, type=FILE, help="Weights file, for networks that need one.")
+@option(
+    "--mode",
+    of=LabelDepthConfig,
+    type=click.Choice(["model", "composed"]),
+    help="model: the network sees every sample. composed: it sees every background and cut-out once, and the "
+    "labels are put together as the pictures were.",
+)
+@option(
+    "--bits",
+    of=LabelDepthConfig,
+    type=click.Choice(["8", "12", "16"]),
+    callback=lambda _ctx, _param, bits: int(bits),
+    help="How many of a file's 16 are used: a label of 224x224 takes 67 kB at 16, 38 kB at 12, 14 kB at 8.",
+)
 @device_option(LabelDepthConfig)
+@option(
+    "--dtype",
+    of=LabelDepthConfig,
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="Precision of the network's arithmetic; auto is bfloat16 where the hardware has it.",
+)
+@option(
+    "--runtime",
+    of=LabelDepthConfig,
+    type=click.Choice(["auto", "torch", "onnxruntime", "openvino"]),
+    help="What computes; auto is openvino on a CPU where it is installed, else torch.",
+)
+@option(
+    "--accept-licence",
+    of=LabelDepthConfig,
+    is_flag=True,
+    show_default=False,
+    help="Fetch weights also under a licence that is not known to allow any use.",
+)
 @jobs_option(LabelDepthConfig)
 @option(
     "--pictures",
@@ -40,7 +73,9 @@ from .base import FILE, FOLDER, Report, command, dataset_option, device_option, 
 def label_depth(**options: Any) -> Report:
     """A depth label for every sample, by a pretrained monocular network, as 16-bit PNG.
 
-    The bundled network works offline. depth.json states what the values mean: kind, unit, way, mapping.
+    Each label is then held against what the network says of the bare background: samples.parquet gets a score
+    and what is wrong. The bundled network works offline. depth.json states what the values mean: kind, unit,
+    way, mapping.
     """
     from ..pipeline.depth import label_depth
 

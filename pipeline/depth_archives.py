@@ -14,24 +14,21 @@ While labels are unfinished, ``.work/depth.json`` says what they are made with a
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import dataclasses
 import hashlib
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import MdeasError
+from .depth_composed import ComposedSource
+from .depth_quality import check_labels, summarise
 from .depth_record import (
     STATE_NAME,
     LabelDepthReport,
@@ -44,7 +41,9 @@ from .depth_record import (
     refuse_other,
     report_of,
 )
-from .images import decode_gray16, decode_jpeg, encode_gray16
+from .depth_scores import has_scores, remove_scores, write_scores
+from .depth_sources import Backgrounds, NetworkSource, Pictures, Source
+from .images import decode_gray16, encode_gray16
 from .lock import locked
 from .lockfile import lock_labels
 from .manifest import (
@@ -61,6 +60,7 @@ from .manifest import (
 )
 from .progress import Progress
 from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, kept_path
+from .threads import give_back_memory, in_order
 
 if TYPE_CHECKING:
     from .depth import Labeller
@@ -81,10 +81,11 @@ class _Piece:
     start: int
     stop: int
     first: int
-    source: ShardReader
 
 
-def label_archives(folder: Path, labeller: Labeller, batch: int, overwrite: bool = False) -> LabelDepthReport:
+def label_archives(
+    folder: Path, labeller: Labeller, batch: int, overwrite: bool = False, mode: str = "model"
+) -> LabelDepthReport:
     """Labels every sample of the data set in ``folder``; goes on where a stopped run ended.
 
     Raises:
@@ -97,13 +98,14 @@ def label_archives(folder: Path, labeller: Labeller, batch: int, overwrite: bool
         if overwrite:
             remove_labels(folder)
         dataset_sha256 = hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
-        properties = properties_of(labeller, dataset_sha256)
+        properties = properties_of(labeller, dataset_sha256, mode)
         info, labelled = _finished_info(folder, manifest), 0
         if info is not None:
             # What is finished may be looked at on any device.
             refuse_other(folder, {**recorded_properties(info), "device": properties["device"]}, properties)
         else:
             state = begin(folder, properties, "depth-*.zip*")
+            remove_scores(folder)
             run = _Run(folder, manifest, labeller, batch, state)
             labelled = run.label()
             info = run.finish()
@@ -118,12 +120,13 @@ def remove_labels(folder: Path) -> None:
     for pattern in (DEPTH_INFO_NAME, *archives, STATE_NAME):
         for path in sorted(folder.glob(pattern)):
             path.unlink()
+    remove_scores(folder)
 
 
 def _finished_info(folder: Path, manifest: DatasetManifest) -> DepthInfo | None:
-    """``depth.json`` if every archive that it names is there."""
+    """``depth.json`` if every archive that it names is there, and the score of every label."""
     info = read_depth_info(folder)
-    if info is None or info.samples != manifest.totals["samples"]:
+    if info is None or info.samples != manifest.totals["samples"] or not has_scores(folder):
         return None
     paths = [folder / record.name for record in info.shards]
     return info if all(path.exists() for path in paths) else None
@@ -139,10 +142,13 @@ class _Run:
         self._labeller = labeller
         self._batch = batch
         self._state = state
-        self._info = labeller.info
-        self._total = int(manifest.totals["samples"])
+        self._pictures = Pictures(folder, manifest)
+        self._backgrounds = Backgrounds(self._pictures, labeller)
+        self._source: Source = NetworkSource(self._pictures, labeller)
+        if state.properties["mode"] == "composed":
+            self._source = ComposedSource(self._pictures, self._backgrounds, labeller)
+        self._total = self._pictures.samples
         self._per_shard = manifest.samples_per_shard
-        self._size = int(manifest.options["size"])
         self._writers: dict[int, ShardWriter] = {}
         # None: the archive was resumed, its sums are taken from the file in the end.
         self._sums: dict[int, LabelSums | None] = {}
@@ -157,7 +163,7 @@ class _Run:
             self._state.save()
         self._labeller.use_range(*self._state.range)
         done = sum(record.entries for record, _ in self._state.finished.values())
-        label = f"label-depth ({self._info.name}, {self._labeller.device})"
+        label = f"label-depth ({self._labeller.info.name}, {self._labeller.device})"
         # Two pieces a thread: one at work, one waiting for its turn to be written.
         results = in_order(self._compute, self._pieces(), self._labeller.jobs, 2 * self._labeller.jobs)
         try:
@@ -171,14 +177,20 @@ class _Run:
         return self._labelled
 
     def finish(self) -> DepthInfo:
-        """Writes ``depth.json``: from here on the labels are complete."""
+        """Checks the labels, writes their scores, then ``depth.json``: from here on they are complete."""
         archives = [self._state.finished[name] for name in sorted(self._state.finished)]
         sums = LabelSums.empty()
         for _, part in archives:
             sums = sums.merge(part)
-        dataset_sha256 = self._state.properties["dataset_sha256"]
-        info = describe(self._labeller, sums, self._size, dataset_sha256)
-        info = dataclasses.replace(info, shards=tuple(record for record, _ in archives))
+        scores, faults = check_labels(self._pictures, self._backgrounds, self._labeller)
+        write_scores(self._folder, scores, faults)
+        properties = self._state.properties
+        info = describe(
+            self._labeller, sums, self._pictures.size, properties["dataset_sha256"], properties["mode"]
+        )
+        info = dataclasses.replace(
+            info, shards=tuple(record for record, _ in archives), quality=summarise(scores, faults)
+        )
         lock_labels(self._folder, read_manifest(self._folder), info)
         write_json(self._folder / DEPTH_INFO_NAME, info)
         self._state.remove()
@@ -186,46 +198,31 @@ class _Run:
 
     def _find_range(self) -> tuple[float, float]:
         """From the network's lowest value to the highest that a look over the whole set lets expect."""
-        chosen = np.unique(np.linspace(0, self._total - 1, RANGE_SAMPLES).astype(np.int64))
-        micro_batch = self._labeller.micro_batch
-        readers = {shard: self._source(shard) for shard in np.unique(chosen // self._per_shard).tolist()}
-
-        def highest(keys: NDArray[np.int64]) -> float:
-            pictures = np.empty((micro_batch, self._size, self._size, 3), np.uint8)
-            for row in range(micro_batch):
-                shard, position = divmod(int(keys[min(row, len(keys) - 1)]), self._per_shard)
-                pictures[row] = self._decode(readers[shard], self._name(shard, position, "fg_bg"))
-            return self._labeller.highest(pictures)
-
+        chosen = np.unique(np.linspace(0, self._total - 1, RANGE_SAMPLES).astype(np.int64)).tolist()
+        micro_batch, jobs = self._labeller.micro_batch, self._labeller.jobs
         chunks = (chosen[start : start + micro_batch] for start in range(0, len(chosen), micro_batch))
-        jobs = self._labeller.jobs
-        found = max(value for _, value in in_order(highest, chunks, jobs, 2 * jobs))
-        for reader in readers.values():
-            reader.close()
+
+        def highest(numbers: list[int]) -> float:
+            return float(self._source.quantities(numbers).max())
+
+        # numpy's, which lets no NaN slip through
+        found = float(np.max([value for _, value in in_order(highest, chunks, jobs, 2 * jobs)]))
+        if not math.isfinite(found):
+            raise MdeasError(
+                f"not a number among the answers of depth network {self._labeller.info.name}; "
+                "use another --model"
+            )
         low, most = self._labeller.network.value_range
         return low, min(most, max(_round_up(found * RANGE_HEADROOM), low + _round_up(abs(most - low) / 1000)))
 
     def _path(self, shard: int) -> Path:
         return self._folder / shard_name("depth", shard)
 
-    def _source(self, shard: int) -> ShardReader:
-        """The composites of an archive."""
-        source = ShardReader(self._folder / shard_name("fg_bg", shard))
-        if len(source) != self._entries(shard):
-            raise MdeasError(
-                f"expected {self._entries(shard)} entries, found {len(source)}: {source.path}; "
-                "run `mdeas verify` to see what is missing"
-            )
-        return source
-
-    def _entries(self, shard: int) -> int:
-        return min(self._per_shard, self._total - shard * self._per_shard)
-
-    def _name(self, shard: int, position: int, kind: str = "depth") -> str:
-        return sample_name(kind, shard * self._per_shard + position, self._total)
+    def _name(self, shard: int, position: int) -> str:
+        return sample_name("depth", shard * self._per_shard + position, self._total)
 
     def _names(self, shard: int) -> tuple[str, ...]:
-        return tuple(self._name(shard, position) for position in range(self._entries(shard)))
+        return tuple(self._name(shard, position) for position in range(self._pictures.entries(shard)))
 
     def _recognise(self, shard: int) -> None:
         """An archive that is there but not in the state: the run was stopped between the two."""
@@ -233,7 +230,9 @@ class _Run:
         if not path.exists():
             self._state.finished.pop(path.name, None)
         elif path.name not in self._state.finished:
-            self._state.finished[path.name] = _read_archive(path, self._names(shard))
+            self._state.finished[path.name] = _read_archive(
+                path, self._names(shard), self._labeller.mapping.top
+            )
             self._state.save()
 
     def _pieces(self) -> Iterator[_Piece]:
@@ -241,14 +240,13 @@ class _Run:
         for shard in range(shard_count(self._total, self._per_shard)):
             if self._path(shard).name in self._state.finished:
                 continue
-            entries, micro_batch = self._entries(shard), self._labeller.micro_batch
+            entries, micro_batch = self._pictures.entries(shard), self._labeller.micro_batch
             done = self._open_writer(shard)
             if done == entries:
                 self._close(shard)
                 continue
-            source = self._source(shard)
             for start in range(done - done % micro_batch, entries, micro_batch):
-                yield _Piece(shard, start, min(start + micro_batch, entries), max(start, done), source)
+                yield _Piece(shard, start, min(start + micro_batch, entries), max(start, done))
 
     def _open_writer(self, shard: int) -> int:
         """Opens the archive for writing; returns how many of its entries an earlier run has left."""
@@ -267,29 +265,11 @@ class _Run:
         kept = self._kept(piece)
         if kept is not None:
             return kept, LabelSums.empty()
-        count = piece.stop - piece.start
-        pictures = np.empty((self._labeller.micro_batch, self._size, self._size, 3), np.uint8)
-        for row in range(count):
-            name = self._name(piece.shard, piece.start + row, "fg_bg")
-            pictures[row] = self._decode(piece.source, name)
-        # Kernels are chosen by shape: with the last micro-batch filled up, a label depends on nothing but
-        # its picture.
-        pictures[count:] = pictures[count - 1]
-        values = self._labeller.label(pictures)[piece.first - piece.start : count]
-        return [encode_gray16(label) for label in values], LabelSums.of(values)
-
-    def _decode(self, source: ShardReader, name: str) -> NDArray[np.uint8]:
-        data = source.read(name)
-        try:
-            picture = decode_jpeg(data)
-        except MdeasError as error:
-            raise MdeasError(f"damaged picture: {source.path} ({name}); run `mdeas verify`") from error
-        if picture.shape[:2] != (self._size, self._size):
-            raise MdeasError(
-                f"expected {self._size}x{self._size} pixels, found {picture.shape[1]}x{picture.shape[0]}: "
-                f"{source.path} ({name}); run `mdeas verify`"
-            )
-        return picture
+        before = piece.shard * self._per_shard
+        quantities = self._source.quantities(range(before + piece.start, before + piece.stop))
+        mapping = self._labeller.mapping
+        values = mapping.values(quantities[piece.first - piece.start :])
+        return [encode_gray16(label) for label in values], LabelSums.of(values, mapping.top)
 
     def _kept(self, piece: _Piece) -> list[bytes] | None:
         """The labels of a micro-batch if `verify --repair` has saved all of them from a damaged archive."""
@@ -313,15 +293,14 @@ class _Run:
         self._labelled += len(labels) if sums.pixels.pictures else 0
         before = self._sums[piece.shard]
         self._sums[piece.shard] = None if before is None else before.merge(sums)
-        if len(writer) == self._entries(piece.shard):
-            piece.source.close()
+        if len(writer) == self._pictures.entries(piece.shard):
             self._close(piece.shard)
 
     def _close(self, shard: int) -> None:
         """Gives a complete archive its name and notes it in the state."""
         record, sums = self._writers.pop(shard).close(), self._sums.pop(shard)
         if sums is None:
-            record, sums = _read_archive(self._path(shard), self._names(shard))
+            record, sums = _read_archive(self._path(shard), self._names(shard), self._labeller.mapping.top)
         self._state.finished[record.name] = record, sums
         self._state.save()
         kept_path(self._path(shard)).unlink(missing_ok=True)
@@ -336,32 +315,7 @@ def _round_up(value: float) -> float:
     return float(f"{math.ceil(value / step) * step:.12g}")
 
 
-def in_order(
-    function: Callable[[T], R], tasks: Iterator[T], threads: int, ahead: int
-) -> Generator[tuple[T, R], None, None]:
-    """Each task with its result, in the order of the tasks, with at most ``ahead`` of them under way."""
-    waiting: deque[tuple[T, Future[R]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="label-depth")
-    try:
-        for task in tasks:
-            waiting.append((task, pool.submit(function, task)))
-            if len(waiting) >= ahead:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def give_back_memory() -> None:
-    """Returns what the C library keeps of freed memory to the system, where it is one that can (glibc)."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _read_archive(path: Path, names: tuple[str, ...]) -> tuple[ShardRecord, LabelSums]:
+def _read_archive(path: Path, names: tuple[str, ...], top: int) -> tuple[ShardRecord, LabelSums]:
     """Record and sums of a finished archive, from its bytes.
 
     Raises:
@@ -372,7 +326,7 @@ def _read_archive(path: Path, names: tuple[str, ...]) -> tuple[ShardRecord, Labe
             raise MdeasError(f"other entries than expected: {path}; remove this file and run again")
         sums = LabelSums.empty()
         for name in names:
-            sums = sums.merge(LabelSums.of(decode_gray16(reader.read(name))[None]))
+            sums = sums.merge(LabelSums.of(decode_gray16(reader.read(name))[None], top))
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return ShardRecord(path.name, len(names), path.stat().st_size, sha256), sums

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import MdeasError
-from .depth_archives import in_order
 from .depth_record import (
     STATE_NAME,
     LabelDepthReport,
@@ -26,6 +25,7 @@ from .lock import locked
 from .manifest import DEPTH_INFO_NAME, write_bytes, write_json
 from .preview import colour_depth
 from .progress import Progress
+from .threads import in_order
 
 if TYPE_CHECKING:
     from .depth import Labeller

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError, __version__
+from .depth_scores import FAULTS
 from .manifest import DEPTH_INFO_NAME, DepthInfo, read_depth_info, read_json, write_json
 from .shards import ShardRecord
 from .stats import PixelSums, sum_pixels
@@ -26,11 +27,54 @@ MAX_VALUE = 65535
 _OPTIONS = {
     "model": "--model",
     "weights_sha256": "--weights",
-    "precision": "--precision",
+    "mode": "--mode",
+    "bits": "--bits",
+    "precision": "--dtype",
+    "runtime": "--runtime",
     "micro_batch": "--micro-batch",
     "device": "--device",
     "dataset_sha256": "--dataset",
 }
+# Of labels that were begun before these were recorded.
+_BEFORE = {"mode": "model", "bits": 16, "runtime": "torch"}
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """The one mapping of a set between what a label stands for and the numbers of its file.
+
+    Numbers are 16 bit whatever ``bits`` is: fewer of them are the upper ones, the rest is 0 and compresses
+    away, and every reader of 16-bit pictures reads them.
+    """
+
+    low: float
+    high: float
+    bits: int = 16
+
+    @property
+    def top(self) -> int:
+        """The largest number, which stands for ``high``; 0 stands for ``low``."""
+        return MAX_VALUE >> (16 - self.bits) << (16 - self.bits)
+
+    @property
+    def scale(self) -> float:
+        """Quantity of one step of the 16-bit numbers."""
+        return (self.high - self.low) / self.top
+
+    def values(self, quantity: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Numbers of quantities (N, H, W): clipped, and 0 all over a label with anything but numbers in it.
+
+        A label of nothing but 0 is no label, which the check of the labels tells from any other.
+        """
+        unused = 16 - self.bits
+        steps = np.rint((quantity - self.low) / (self.scale * (1 << unused)))
+        steps = np.clip(steps, 0, MAX_VALUE >> unused)
+        steps[~np.isfinite(quantity).all(axis=(1, 2))] = 0
+        return np.asarray(steps.astype(np.uint16) << np.uint16(unused), np.uint16)
+
+    def quantity(self, values: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """What numbers stand for."""
+        return values * np.float32(self.scale) + np.float32(self.low)
 
 
 @dataclass(frozen=True)
@@ -48,10 +92,14 @@ class LabelDepthReport:
     images_per_second: float
     bytes: int
     clipped: float
+    bits: int
+    mode: str
+    quality: dict[str, float] | None = None  # as in depth.json
+    redone: int = 0  # labels that --relabel-bad has made again
     rejected: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Two or three lines for people."""
+        """A few lines for people."""
         lines = [f"{self.samples:,} depth labels in {self.path} ({self.bytes / 1e6:,.1f} MB)"]
         if self.labelled:
             rate = f"{self.seconds:,.1f} s, {self.images_per_second:,.1f} a second on {self.device}"
@@ -59,11 +107,29 @@ class LabelDepthReport:
         else:
             lines.append("Nothing to do: every picture has its label")
         way = f"{self.kind.replace('_', ' ')}, {self.nearer} is nearer"
-        lines.append(f"{self.model}: {way}; {self.clipped:.3%} of the values at an end of the range")
+        composed = ", composed of backgrounds and cut-outs" if self.mode == "composed" else ""
+        lines.append(
+            f"{self.model}{composed}: {way}; {self.bits} bits, {self.clipped:.3%} of the values at an end of "
+            "the range"
+        )
+        if self.redone:
+            lines.append(f"{self.redone:,} labels made again")
+        if self.quality is not None:
+            lines.append(quality_line(self.quality))
         if self.rejected:
             lines.append(f"{len(self.rejected)} files left out:")
             lines.extend(f"  {line}" for line in self.rejected)
         return "\n".join(lines)
+
+
+def quality_line(quality: dict[str, float]) -> str:
+    """What the check of the labels found, in words."""
+    found = {name: int(count) for name, count in quality.items() if name in FAULTS[1:] and count}
+    mean = f"mean score {quality['mean_score']:.3f}"
+    if not found:
+        return f"checked against the backgrounds: nothing found, {mean}"
+    listed = ", ".join(f"{count:,} {name}" for name, count in found.items())
+    return f"checked against the backgrounds: {listed}; {mean}"
 
 
 def report_of(
@@ -73,6 +139,7 @@ def report_of(
     labelled: int,
     started: float,
     size_bytes: int,
+    redone: int = 0,
     rejected: tuple[str, ...] = (),
 ) -> LabelDepthReport:
     """The report of a run that began at ``time.monotonic()`` ``started`` and made ``labelled`` labels."""
@@ -89,6 +156,10 @@ def report_of(
         images_per_second=round(labelled / seconds, 2),
         bytes=size_bytes,
         clipped=info.clipped,
+        bits=info.bits,
+        mode=info.mode,
+        quality=info.quality,
+        redone=redone,
         rejected=rejected,
     )
 
@@ -106,10 +177,10 @@ class LabelSums:
         return cls(PixelSums.empty(channels=1, levels=MAX_VALUE), 0)
 
     @classmethod
-    def of(cls, values: NDArray[np.uint16]) -> LabelSums:
-        """Over labels (N, H, W)."""
+    def of(cls, values: NDArray[np.uint16], top: int = MAX_VALUE) -> LabelSums:
+        """Over labels (N, H, W) of which ``top`` is the largest number."""
         pixels = sum_pixels(values.reshape(-1, values.shape[-1]))
-        clipped = np.count_nonzero(values == 0) + np.count_nonzero(values == MAX_VALUE)
+        clipped = np.count_nonzero(values == 0) + np.count_nonzero(values == top)
         return cls(dataclasses.replace(pixels, pictures=len(values)), int(clipped))
 
     def merge(self, other: LabelSums) -> LabelSums:
@@ -171,12 +242,15 @@ class State:
         return cls(path, content["properties"], finished, (found[0], found[1]) if found else None)
 
 
-def properties_of(labeller: Labeller, dataset_sha256: str | None) -> dict[str, Any]:
+def properties_of(labeller: Labeller, dataset_sha256: str | None, mode: str = "model") -> dict[str, Any]:
     """What must not change between two runs over the same labels."""
     return {
         "model": labeller.info.name,
         "weights_sha256": labeller.info.weights_sha256,
+        "mode": mode,
+        "bits": labeller.mapping.bits,
         "precision": labeller.precision,
+        "runtime": labeller.runtime,
         "micro_batch": labeller.micro_batch,
         # Another kind of device rounds the last bits otherwise; another of the same kind does not.
         "device": labeller.device.type,
@@ -189,8 +263,17 @@ def recorded_properties(info: DepthInfo) -> dict[str, Any]:
     return {name: getattr(info, name) for name in _OPTIONS}
 
 
+def made_with(folder: Path) -> dict[str, Any]:
+    """What the labels in ``folder``, finished or not, were made with; empty where there are none."""
+    if (folder / STATE_NAME).exists():
+        return {**_BEFORE, **State.load(folder / STATE_NAME).properties}
+    info = read_depth_info(folder)
+    return recorded_properties(info) if info else {}
+
+
 def refuse_other(folder: Path, there: dict[str, Any], asked: dict[str, Any]) -> None:
     """An error naming the first property in which the labels that are there differ."""
+    there = {**_BEFORE, **there}
     for name, option in _OPTIONS.items():
         if there[name] != asked[name]:
             # Twelve digits are enough to tell two hashes apart.
@@ -200,6 +283,13 @@ def refuse_other(folder: Path, there: dict[str, Any], asked: dict[str, Any]) -> 
                 f"depth labels made with another {name.replace('_', ' ')}: {folder} ({old}, now {new}); "
                 f"use the same {option}, or --overwrite to label afresh"
             )
+
+
+def mapping_of(info: DepthInfo) -> Mapping:
+    """The mapping that ``depth.json`` states."""
+    high = info.offset + info.scale * Mapping(0.0, 1.0, info.bits).top
+    # The end was a short number, and gives the same scale only if it is that number again.
+    return Mapping(info.offset, float(f"{high:.12g}"), info.bits)
 
 
 def begin(folder: Path, properties: dict[str, Any], labels: str) -> State:
@@ -217,7 +307,8 @@ def begin(folder: Path, properties: dict[str, Any], labels: str) -> State:
     if path.exists():
         state = State.load(path)
     elif info is not None:
-        known = (info.offset, info.offset + info.scale * MAX_VALUE)
+        mapping = mapping_of(info)
+        known = (mapping.low, mapping.high)
         state = State(path, recorded_properties(info), {}, known)
     elif next(folder.glob(labels), None) is not None:
         raise MdeasError(
@@ -233,7 +324,11 @@ def begin(folder: Path, properties: dict[str, Any], labels: str) -> State:
 
 
 def describe(
-    labeller: Labeller, sums: LabelSums, size: int | None = None, dataset_sha256: str | None = None
+    labeller: Labeller,
+    sums: LabelSums,
+    size: int | None = None,
+    dataset_sha256: str | None = None,
+    mode: str = "model",
 ) -> DepthInfo:
     """What labels made by ``labeller`` are; the archives are the caller's to add.
 
@@ -241,7 +336,7 @@ def describe(
         labeller: What made them.
         sums: Over all of them.
         size: The pictures' side; None where they differ.
-        dataset_sha256: As in :class:`DepthInfo`.
+        dataset_sha256, mode: As in :class:`DepthInfo`.
     """
     info = labeller.info
     input_height, input_width = labeller.network.input_size(size, size) if size else (None, None)
@@ -255,17 +350,19 @@ def describe(
         kind=info.kind,
         nearer=info.nearer,
         unit=info.unit,
-        bits=16,
-        scale=labeller.scale,
-        offset=labeller.offset,
+        bits=labeller.mapping.bits,
+        scale=labeller.mapping.scale,
+        offset=labeller.mapping.low,
         input_height=input_height,
         input_width=input_width,
         resize=info.resize,
         precision=labeller.precision,
+        runtime=labeller.runtime,
         micro_batch=labeller.micro_batch,
         device=labeller.device.type,
         samples=sums.pixels.pictures,
         clipped=sums.clipped_share(),
         values=sums.figures(),
         shards=(),
+        mode=mode,
     )

@@ -93,13 +93,16 @@ class DepthInfo:
         model: The network's name; ``source`` says where its weights come from.
         kind: What the quantity is, ``unit`` what it is counted in (None where it is relative).
         nearer: Which of two values is nearer.
+        bits: How many of the 16 bits are used, the upper ones.
         scale, offset: The one mapping of the whole set from 16-bit values to the quantity.
         input_height, input_width: What the network sees (None where pictures differ in size).
         resize: How a picture gets there, and the answer back.
-        precision: Of the network's arithmetic.
+        precision, runtime: Of the network's arithmetic, and what computed it.
         micro_batch, device: Pictures a forward pass, and cpu or cuda: they decide the last bits.
         clipped: Share of values at either end of the 16 bits.
         values: Their least, largest and mean value and their standard deviation on the 0-1 scale.
+        mode: Whether the network saw each sample (``model``), or backgrounds and cut-outs (``composed``).
+        quality: How many labels a check found at fault by kind of fault, and their mean score.
     """
 
     mdeas_version: str
@@ -124,6 +127,9 @@ class DepthInfo:
     clipped: float
     values: dict[str, float]
     shards: tuple[ShardRecord, ...]
+    mode: str = "model"
+    runtime: str = "torch"
+    quality: dict[str, float] | None = None
 
 
 def key_digits(total: int) -> int:
@@ -171,8 +177,12 @@ def write_json(path: Path, content: object, sync: bool = True) -> None:
     """``write_bytes`` of JSON; dataclasses become objects."""
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
         content = dataclasses.asdict(content)
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_bytes(path, printable(text).encode(), sync)
+    write_bytes(path, json_bytes(content), sync)
+
+
+def json_bytes(content: object) -> bytes:
+    """What a JSON file of ``content`` holds."""
+    return printable(json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def printable(text: str) -> str:

@@ -79,6 +79,7 @@ class MakeDatasetConfig:
     licence: tuple[str, ...] = ()  # none: any, also pictures of which the ledger says nothing
     jobs: int = -1
     scheduler: str | None = None  # a dask cluster's address; None: this machine
+    part: tuple[int, int] | None = None  # (i, n): only the i-th of n shares of the shards
     overwrite: bool = False
 
 
@@ -101,7 +102,12 @@ class LabelDepthConfig:
     micro_batch: int = 16  # as fast as 32 on a CPU for half the memory; 8 costs a tenth more time
     model: str = "bundled"
     weights: Path | None = None
-    device: str = "auto"
+    mode: str = "model"  # or "composed": the network sees backgrounds and cut-outs, not the samples
+    bits: int = 12  # half the bytes of 16 for a rounding far below any network's error
+    device: str = "auto"  # several with commas between: cuda:0,cuda:1
+    dtype: str = "float32"  # bfloat16 is faster, and keeps about 8 bits of a value
+    runtime: str = "auto"
+    accept_licence: bool = False
     jobs: int = -1
     pictures: Path | None = None  # label this folder of pictures instead of a data set
     out: Path = Path("depth")  # where the labels of ``pictures`` go
@@ -115,6 +121,15 @@ class StatsConfig:
     dataset: Path = DATASET_DIR
     jobs: int = -1
     scheduler: str | None = None
+    part: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class MergeConfig:
+    """``mdeas merge``: what parts have made, in ``dataset`` or in folders of their own."""
+
+    dataset: Path = DATASET_DIR
+    folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,26 +155,73 @@ class PreviewConfig:
 class TrainConfig:
     """``mdeas train``; ``size`` None = the data set's own, ``limit`` counts training samples.
 
-    ``val_limit`` samples of each validation stratum are measured after every epoch, None = all of them.
+    Several sizes, epochs, batch sizes or losses are trained one after another: ``size=(96, 160)`` with
+    ``epochs=(3, 5)``. ``val_limit`` samples of each validation stratum are measured after every epoch,
+    None = all of them.
     """
 
     dataset: Path = DATASET_DIR
     model: str = "mdeas"
     run: str = "mdeas"
     runs: Path = RUNS_DIR
-    size: int | None = None
-    epochs: int = 10
-    batch_size: int = 32
+    size: int | tuple[int, ...] | None = None
+    epochs: int | tuple[int, ...] = 10
+    batch_size: int | tuple[int, ...] = 32  # over all processes together
     lr: float = 1e-3
-    loss: str = "mdeas"
+    loss: str | tuple[str, ...] = "mdeas"
     schedule: str = "constant"
+    optimizer: str = "adam"
+    # Of SGD, or beta1 of Adam (MDEAS's); two numbers: low where the rate is high, as in one-cycle training.
+    momentum: float | tuple[float, float] = 0.5
+    weight_decay: float = 0.0
+    augment: str = "none"
+    ema: float = 0.0  # decay of the averaged weights; 0: none
+    patience: int | None = None  # epochs without a better ``best`` before a size is given up
+    init_from: Path | None = None  # weights to begin with
     limit: int | None = None
     val_limit: int | None = 1000
     seed: int = 0
     device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False
+    histograms: bool = False
     workers: int = 2
     resume: bool = True
     overwrite: bool = False
+
+
+# How published systems of this kind were trained. MDEAS's rate is what it meant, not what its code did, for
+# which there is the schedule mdeas-original. DSResNet's best run; MaskDepth never said how many epochs.
+TRAIN_PRESETS: dict[str, dict[str, object]] = {
+    "dsresnet": {
+        "model": "dsresnet", "size": (96, 160), "epochs": (3, 3), "batch_size": 128, "lr": 0.1,
+        "loss": "dsresnet", "schedule": "step", "optimizer": "sgd", "momentum": 0.9, "augment": "none",
+    },
+    "mdeas": {
+        "model": "mdeas", "size": 224, "epochs": 20, "batch_size": 32, "lr": 1e-3, "loss": "mdeas",
+        "schedule": "mdeas", "optimizer": "adam", "momentum": 0.5, "augment": "none",
+    },
+    "maskdepth": {
+        "model": "maskdepth", "size": (80, 160), "epochs": (5, 5), "batch_size": (128, 64), "lr": 0.01,
+        "loss": ("maskdepth-80", "maskdepth-160"), "schedule": "constant", "optimizer": "sgd",
+        "momentum": 0.0, "augment": "flip",
+    },
+    "vathos": {
+        "model": "resunet", "size": 96, "epochs": 15, "batch_size": 128, "lr": 0.1, "loss": "vathos",
+        "schedule": "onecycle", "optimizer": "adamw", "momentum": (0.85, 0.95), "weight_decay": 0.01,
+        "augment": "none",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LrFindConfig(TrainConfig):
+    """``mdeas lr-find``: the rate grows from ``start`` to ``end`` over ``steps`` steps."""
+
+    run: str = "lr-find"
+    start: float = 1e-7
+    end: float = 10.0
+    steps: int = 200
 
 
 @dataclass(frozen=True)

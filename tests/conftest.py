@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mdeas.pipeline.composite import make_dataset
+from mdeas.pipeline.manifest import (
+    BACKGROUNDS_NAME,
+    SAMPLES_NAME,
+    read_manifest,
+    sample_name,
+    shard_name,
+    write_manifest,
+    write_samples,
+)
 from mdeas.pipeline.options import MakeDatasetConfig
+from mdeas.pipeline.reader import DatasetReader
+from mdeas.pipeline.shards import ShardWriter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -103,3 +115,26 @@ def dataset_dir(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def dataset_copy(dataset_dir: Path, tmp_path: Path) -> Path:
     """A copy of ``dataset_dir`` that a test may change."""
     return shutil.copytree(dataset_dir, tmp_path / "dataset")
+
+
+def _recut(dataset: Path, out: Path, total: int, per_shard: int) -> Path:
+    out.mkdir()
+    manifest, source = read_manifest(dataset), DatasetReader(dataset)
+    for kind in ("fg_bg", "mask"):
+        for shard, first in enumerate(range(0, total, per_shard)):
+            with ShardWriter(out / shard_name(kind, shard)) as writer:
+                for number in range(first, min(first + per_shard, total)):
+                    writer.add(sample_name(kind, number, total), source.encoded(kind, number))
+    shutil.copy(dataset / BACKGROUNDS_NAME, out)
+    rows = {field.name: getattr(source.samples, field.name) for field in dataclasses.fields(source.samples)}
+    samples = type(source.samples)(**{name: column[:total] for name, column in rows.items()})
+    write_samples(out / SAMPLES_NAME, [samples], total)
+    totals = {**manifest.totals, "samples": total}
+    write_manifest(out, dataclasses.replace(manifest, totals=totals, samples_per_shard=per_shard))
+    return out
+
+
+@pytest.fixture(scope="session")
+def recut() -> Callable[..., Path]:
+    """``recut(dataset, out, total, per_shard)``: the first samples of a data set in small archives."""
+    return _recut

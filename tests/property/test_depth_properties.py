@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from mdeas.pipeline.depth_archives import in_order
 from mdeas.pipeline.images import decode_gray16, encode_gray16
+from mdeas.pipeline.threads import in_order
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +18,14 @@ import pytest
 from mdeas import MdeasError
 from mdeas.pipeline import depth_archives
 from mdeas.pipeline.depth_archives import label_archives
-from mdeas.pipeline.manifest import read_manifest, sample_name, shard_name, write_manifest
+from mdeas.pipeline.depth_record import Mapping, mapping_of
+from mdeas.pipeline.manifest import read_manifest, shard_name, write_manifest
 from mdeas.pipeline.reader import DatasetReader
 from mdeas.pipeline.shards import ShardReader, ShardWriter
 from numpy.typing import NDArray
 
 PER_SHARD, TOTAL, SIZE = 10, 24, 64
+Recut = Callable[[Path, Path, int, int], Path]
 
 
 class FakeLabeller:
@@ -31,11 +34,9 @@ class FakeLabeller:
     It also looks at how pictures arrive: an answer that depended on the batch would show in the bytes.
     """
 
-    precision = "float32"
+    precision, runtime = "float32", "torch"
 
-    def __init__(
-        self, jobs: int = 2, micro_batch: int = 4, device: str = "cpu", sleep_s: float = 0.0
-    ) -> None:
+    def __init__(self, jobs: int = 2, micro_batch: int = 4, device: str = "cpu", bits: int = 16) -> None:
         self.info = SimpleNamespace(
             name="fake", source="here", weights_sha256="0" * 64, licence="MIT", kind="relative_disparity",
             nearer="larger", unit=None, resize="none",
@@ -43,60 +44,41 @@ class FakeLabeller:
         self.network = SimpleNamespace(
             input_size=lambda height, width: (height // 2, width // 2), value_range=(1.0, 200.0)
         )
+        self.mapping = Mapping(1.0, 200.0, bits)
         self.device = SimpleNamespace(type=device)
         self.jobs, self.micro_batch = jobs, micro_batch
         self.shapes: list[tuple[int, ...]] = []
 
     def use_range(self, low: float, high: float) -> None:
-        self.scale, self.offset = (high - low) / 65535, low
+        self.mapping = Mapping(low, high, self.mapping.bits)
 
-    def highest(self, pictures: NDArray[np.uint8]) -> float:
-        return 100.0 + float(pictures.shape[0])
-
-    def label(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    def answer(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.shapes.append(pictures.shape)
-        rows = np.arange(pictures.shape[1])[None, :, None]
+        rows = np.arange(pictures.shape[1])[None, :, None] / 4
         # The first picture of the micro-batch leaks into all: only a fixed grid of micro-batches hides it.
         leak = int(pictures[0].sum()) % 7
-        return np.clip(pictures[..., 1].astype(np.int64) * 400 - 20000 + rows + leak, 0, 65535).astype(
-            np.uint16
-        )
+        return np.asarray(pictures[..., 1] * 0.8 - 60 + rows + leak, np.float32)
 
 
 def as_labeller(**options: Any) -> Any:
     return FakeLabeller(**options)
 
 
-def recut(dataset: Path, out: Path) -> Path:
-    """The first ``TOTAL`` samples of ``dataset`` in archives of ``PER_SHARD``: what labelling needs."""
-    out.mkdir()
-    manifest, source = read_manifest(dataset), DatasetReader(dataset)
-    records = []
-    for shard in range(0, TOTAL, PER_SHARD):
-        with ShardWriter(out / shard_name("fg_bg", shard // PER_SHARD)) as writer:
-            for number in range(shard, min(shard + PER_SHARD, TOTAL)):
-                writer.add(sample_name("fg_bg", number, TOTAL), source.encoded("fg_bg", number))
-            records.append(writer.close())
-    totals = {**manifest.totals, "samples": TOTAL}
-    changed = dataclasses.replace(manifest, totals=totals, samples_per_shard=PER_SHARD, shards=tuple(records))
-    write_manifest(out, changed)
-    return out
-
-
 @pytest.fixture
-def dataset(dataset_dir: Path, tmp_path: Path) -> Path:
-    return recut(dataset_dir, tmp_path / "set")
+def dataset(recut: Recut, dataset_dir: Path, tmp_path: Path) -> Path:
+    return recut(dataset_dir, tmp_path / "set", TOTAL, PER_SHARD)
 
 
 def labels_of(folder: Path) -> dict[str, bytes]:
-    """Every file of the labels by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("depth*"))}
+    """Every file of the labels by name, and the table with their scores."""
+    names = [*sorted(folder.glob("depth*")), folder / "samples.parquet"]
+    return {path.name: path.read_bytes() for path in names}
 
 
 @pytest.fixture
-def finished(dataset_dir: Path, tmp_path: Path) -> dict[str, bytes]:
+def finished(recut: Recut, dataset_dir: Path, tmp_path: Path) -> dict[str, bytes]:
     """What one run in one go gives."""
-    folder = recut(dataset_dir, tmp_path / "reference")
+    folder = recut(dataset_dir, tmp_path / "reference", TOTAL, PER_SHARD)
     label_archives(folder, as_labeller(jobs=1), batch=3)
     return labels_of(folder)
 
@@ -107,19 +89,24 @@ def test_labels_are_the_networks_answers(dataset: Path) -> None:
     assert reader.has_depth
     info = reader.depth_info
     assert info is not None
-    assert sorted(labels_of(dataset)) == [f"depth-0000{n}.zip" for n in range(3)] + ["depth.json"]
+    labels = [*(f"depth-0000{n}.zip" for n in range(3)), "depth.json", "samples.parquet"]
+    assert sorted(labels_of(dataset)) == labels
     stored = np.stack([reader.depth(index) for index in range(TOTAL)])
+    highest = 0.0
     for start in range(0, PER_SHARD, 4):
         micro = [min(start + row, PER_SHARD - 1) for row in range(4)]
-        expected = FakeLabeller().label(np.stack([reader.fg_bg(index) for index in micro]))
+        answers = FakeLabeller().answer(np.stack([reader.fg_bg(index) for index in micro]))
+        highest = max(highest, float(answers.max()))
         stop = min(start + 4, PER_SHARD)
-        assert np.array_equal(stored[start:stop], expected[: stop - start])
+        expected = mapping_of(info).values(answers)[: stop - start]
+        assert np.array_equal(stored[start:stop], expected)
     assert (report.samples, report.labelled, info.samples) == (TOTAL, TOTAL, TOTAL)
     assert 0 < info.clipped == np.mean((stored == 0) | (stored == 65535))
     assert info.values["mean"] == pytest.approx(stored.mean() / 65535, rel=1e-12)
     assert info.values["std"] == pytest.approx(stored.std() / 65535, rel=1e-9)
     assert (info.values["min"], info.values["max"]) == (stored.min() / 65535, stored.max() / 65535)
-    assert (info.scale, info.offset) == ((130 - 1) / 65535, 1.0)  # 104, a quarter more, two digits
+    assert info.offset == 1.0
+    assert highest * 1.25 <= info.offset + 65535 * info.scale <= 200
     assert (info.bits, info.micro_batch) == (16, 4)
     for record in info.shards:
         data = (dataset / record.name).read_bytes()
@@ -151,7 +138,7 @@ def test_every_forward_pass_has_the_same_shape(dataset: Path) -> None:
     labeller = as_labeller()
     label_archives(dataset, labeller, batch=5)
     assert set(labeller.shapes) == {(4, SIZE, SIZE, 3)}
-    assert len(labeller.shapes) == 3 + 3 + 1
+    assert len(labeller.shapes) == 6 + (3 + 3 + 1) + 1  # the range, the labels, the backgrounds
 
 
 def test_a_commit_a_batch_and_never_across_archives(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,11 +151,9 @@ def test_a_commit_a_batch_and_never_across_archives(dataset: Path, monkeypatch: 
 
     monkeypatch.setattr(depth_archives, "ShardWriter", Noting)
     label_archives(dataset, as_labeller(), batch=4)
-    # close() commits too: each archive ends with one.
     assert commits == [
-        ("depth-00000.zip", 4), ("depth-00000.zip", 8), ("depth-00000.zip", 10),
-        ("depth-00001.zip", 4), ("depth-00001.zip", 8), ("depth-00001.zip", 10),
-        ("depth-00002.zip", 4), ("depth-00002.zip", 4),
+        ("depth-00000.zip", 4), ("depth-00000.zip", 8), ("depth-00001.zip", 4), ("depth-00001.zip", 8),
+        ("depth-00002.zip", 4),
     ]  # fmt: skip
 
 
@@ -348,7 +333,7 @@ def other(change: str) -> FakeLabeller:
 OPTIONS = {
     "model": r"fake, now another.*--model",
     "weights_sha256": r"000000000000, now 111111111111.*--weights",
-    "precision": r"float32, now bfloat16.*--precision",
+    "precision": r"float32, now bfloat16.*--dtype",
     "micro_batch": r"4, now 3.*--micro-batch",
     "device": r"cpu, now cuda.*--device",
 }

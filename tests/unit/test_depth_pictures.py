@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mdeas import MdeasError
 from mdeas.pipeline.depth_pictures import label_pictures
+from mdeas.pipeline.depth_record import Mapping
 from mdeas.pipeline.images import decode_gray16
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,7 +20,8 @@ from PIL import Image
 class FakeLabeller:
     """Depth is 256 times the red channel."""
 
-    precision, scale, offset, micro_batch, jobs = "float32", 0.5, 1.0, 8, 2
+    precision, runtime, micro_batch, jobs = "float32", "torch", 8, 2
+    mapping = Mapping(1.0, 1.0 + 65535 / 2)
 
     def __init__(self, name: str = "fake") -> None:
         self.info = SimpleNamespace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,9 @@ from mdeas.models.depth_net import DepthNet, save_weights
 from mdeas.pipeline import depth_archives
 from mdeas.pipeline.depth import Labeller, label_depth
 from mdeas.pipeline.images import decode_gray16
-from mdeas.pipeline.manifest import read_depth_info, read_manifest, sample_name, shard_name, write_manifest
+from mdeas.pipeline.manifest import read_depth_info
 from mdeas.pipeline.options import LabelDepthConfig
 from mdeas.pipeline.reader import DatasetReader
-from mdeas.pipeline.shards import ShardWriter
 from PIL import Image
 from torch import Tensor, nn
 
@@ -37,26 +37,19 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dataset(dataset_dir: Path, tmp_path: Path) -> Path:
+def dataset(recut: Callable[..., Path], dataset_dir: Path, tmp_path: Path) -> Path:
     """``TOTAL`` samples in two archives."""
-    out, source, manifest = tmp_path / "set", DatasetReader(dataset_dir), read_manifest(dataset_dir)
-    out.mkdir()
-    for shard, first in enumerate(range(0, TOTAL, PER_SHARD)):
-        with ShardWriter(out / shard_name("fg_bg", shard)) as writer:
-            for number in range(first, min(first + PER_SHARD, TOTAL)):
-                writer.add(sample_name("fg_bg", number, TOTAL), source.encoded("fg_bg", number))
-    totals = {**manifest.totals, "samples": TOTAL}
-    write_manifest(out, dataclasses.replace(manifest, totals=totals, samples_per_shard=PER_SHARD))
-    return out
+    return recut(dataset_dir, tmp_path / "set", TOTAL, PER_SHARD)
 
 
 def config(dataset: Path, weights: Path, **options: object) -> LabelDepthConfig:
-    chosen = {"batch": 5, "micro_batch": 4, "device": "cpu", "jobs": 1, **options}
+    chosen = {"batch": 5, "bits": 16, "micro_batch": 4, "device": "cpu", "jobs": 1, **options}
     return LabelDepthConfig(dataset=dataset, weights=weights, **chosen)  # type: ignore[arg-type]
 
 
 def labels_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("depth*"))}
+    names = [*sorted(folder.glob("depth*")), folder / "samples.parquet"]
+    return {path.name: path.read_bytes() for path in names}
 
 
 def test_labels_are_the_networks_answers_under_one_mapping(dataset: Path, weights: Path) -> None:
@@ -159,7 +152,8 @@ def test_the_mapping_is_fixed_and_clips(value: float, stored: int) -> None:
     assert values.shape == (2, 3, 5)
     assert (values == stored).all()
     if 1 <= value <= 9:
-        assert stored * labeller.scale + labeller.offset == pytest.approx(value, abs=labeller.scale)
+        step = labeller.mapping.scale
+        assert stored * step + labeller.mapping.low == pytest.approx(value, abs=step)
 
 
 def test_one_range_fits_the_whole_set(dataset: Path, weights: Path) -> None:
@@ -179,10 +173,17 @@ def test_one_range_fits_the_whole_set(dataset: Path, weights: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_answers_that_are_no_numbers_are_refused(value: float) -> None:
+def test_an_answer_that_is_no_number_becomes_no_label(value: float) -> None:
     labeller = Labeller(Constant(value), CPU, micro_batch=1, jobs=1)
+    with labeller.ready():
+        assert not labeller.label(np.zeros((1, 4, 4, 3), np.uint8)).any()
+
+
+def test_a_network_without_numbers_is_refused_before_the_first_label(dataset: Path) -> None:
+    labeller = Labeller(Constant(float("nan")), CPU, micro_batch=4, jobs=1)
     with labeller.ready(), pytest.raises(MdeasError, match=r"network constant.*another --model"):
-        labeller.label(np.zeros((1, 4, 4, 3), np.uint8))
+        depth_archives.label_archives(dataset, labeller, batch=4)
+    assert not list(dataset.glob("depth*"))
 
 
 def test_what_cannot_be_labelled_is_said_in_one_line(dataset: Path, weights: Path, tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_what_cannot_be_labelled_is_said_in_one_line(dataset: Path, weights: Pat
         with pytest.raises(MdeasError, match=pattern) as caught:
             label_depth(dataclasses.replace(config(dataset, weights), **options))
         assert "\n" not in str(caught.value)
-    assert labels_of(dataset) == {}
+    assert not list(dataset.glob("depth*"))
 
 
 def test_a_folder_of_pictures(dataset_dir: Path, weights: Path, tmp_path: Path) -> None:
