@@ -35,8 +35,9 @@ class Measured:
     def __add__(self, other: Measured) -> Measured:
         """Sums of both strata together."""
         depth = self.depth + other.depth if self.depth and other.depth else self.depth or other.depth
-        both = self.originals and other.originals
-        originals = self.originals + other.originals if both else self.originals or other.originals
+        originals = self.originals or other.originals
+        if self.originals and other.originals:
+            originals = self.originals + other.originals
         return Measured(
             self.samples + other.samples, self.mask + other.mask, depth, self.loss + other.loss, originals
         )

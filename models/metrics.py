@@ -229,8 +229,18 @@ def _inside_window(similarity: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _region(totals: list[float]) -> RegionSums:
-    pixels, squared, relative, log10, *within, similarity, counted = totals
-    return RegionSums(int(pixels), squared, relative, log10, *map(int, within), similarity, int(counted))
+    pixels, squared, relative, log10, within, within2, within3, similarity, counted = totals
+    return RegionSums(
+        pixels=int(pixels),
+        squared=squared,
+        relative=relative,
+        log10=log10,
+        within=int(within),
+        within2=int(within2),
+        within3=int(within3),
+        ssim=similarity,
+        ssim_pixels=int(counted),
+    )
 
 
 def _share(part: int, whole: int) -> float:

@@ -115,8 +115,8 @@ def disturb(views: Batch, name: str, level: float) -> Batch:
 
 def _as_arrays(views: Batch) -> Iterator[View]:
     for bg, frame, mask in zip(views.bg, views.fg_bg, views.mask, strict=True):
-        pictures = (np.ascontiguousarray(part.permute(1, 2, 0).numpy()) for part in (bg, frame))
-        yield View(*pictures, mask[0].numpy())
+        first, second = (np.ascontiguousarray(part.permute(1, 2, 0).numpy()) for part in (bg, frame))
+        yield View(first, second, mask[0].numpy())
 
 
 def _as_batch(pictures: list[NDArray[np.uint8]]) -> torch.Tensor:
