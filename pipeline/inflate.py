@@ -7,11 +7,12 @@ inflating is most of reading. Only for reading: compressed bytes would differ be
 from __future__ import annotations
 
 import zlib
+from typing import cast
 
 try:
     from isal.isal_zlib import IsalError, crc32, decompress
 
-    ERRORS: tuple[type[Exception], ...] = (IsalError, zlib.error)
+    ERRORS: tuple[type[Exception], ...] = (cast("type[Exception]", IsalError), zlib.error)
 except ImportError:  # no build of it for this kind of machine
     from zlib import crc32, decompress
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from numpy.typing import NDArray
 
 from .. import MdeasError
 from . import images
+from .index import MISSING, SampleIndex, entry_index, sample_index
 from .manifest import (
     BACKGROUNDS_NAME,
     SAMPLES_NAME,
@@ -29,7 +34,7 @@ from .manifest import (
 from .shards import ShardReader
 
 # Decoded backgrounds are kept up to this many bytes: a thousand of 224 x 224.
-_BACKGROUND_CACHE_BYTES = 150 * 1024 * 1024
+BACKGROUND_CACHE_BYTES = 150 * 1024 * 1024
 # Files that a process has open besides the archives: libraries, logs, sockets.
 _OTHER_FILES = 256
 
@@ -47,11 +52,35 @@ def _allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
 
 
+class PictureCache:
+    """The pictures asked for last, up to so many bytes; safe in threads."""
+
+    def __init__(self, limit_bytes: int = BACKGROUND_CACHE_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._pictures: OrderedDict[int, images.Pixels] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, number: int, make: Callable[[int], images.Pixels]) -> images.Pixels:
+        """Picture ``number``, by ``make(number)`` where it is not here; all must be of the same size."""
+        with self._lock:
+            found = self._pictures.get(number)
+            if found is not None:
+                self._pictures.move_to_end(number)
+                return found
+        # Without the lock: two threads may make the same picture, which costs less than waiting.
+        made = make(number)
+        with self._lock:
+            self._pictures[number] = made
+            while len(self._pictures) > 1 and len(self._pictures) * made.nbytes > self._limit_bytes:
+                self._pictures.popitem(last=False)
+        return made
+
+
 class DatasetReader:
-    """A finished data set; picklable, safe in worker processes (no file position is shared)."""
+    """A finished data set; picklable, safe in threads and worker processes (no file position is shared)."""
 
     def __init__(self, root: Path) -> None:
-        """Read ``dataset.json``; archives are opened when first asked for.
+        """Read ``dataset.json``; index and archives are opened when first asked for.
 
         Raises:
             MdeasError: If there is no finished data set at ``root``.
@@ -61,8 +90,10 @@ class DatasetReader:
         self.size: int = int(self.manifest.options["size"])
         self._total: int = int(self.manifest.totals["samples"])
         _allow_open_files(3 * shard_count(self._total, self.manifest.samples_per_shard))
-        self._shards: dict[str, ShardReader] = {}
-        self._backgrounds: OrderedDict[int, images.Pixels] = OrderedDict()
+        self._entries: dict[str, NDArray[np.void]] = {}
+        self._archives: dict[tuple[str, int], ShardReader] = {}
+        self._name_bytes: dict[str, int] = {}
+        self._backgrounds = PictureCache()
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -78,7 +109,7 @@ class DatasetReader:
 
     @cached_property
     def samples(self) -> Samples:
-        """The sample table."""
+        """The whole sample table; of a large set, megabytes that reading pictures does not need."""
         samples = read_samples(self.root / SAMPLES_NAME)
         if len(samples) != len(self):
             raise MdeasError(
@@ -87,23 +118,30 @@ class DatasetReader:
             )
         return samples
 
-    def indices(self, split: str) -> NDArray[np.int64]:
-        """Numbers of the samples of a split, ascending."""
+    @cached_property
+    def _table(self) -> SampleIndex:
+        return sample_index(self.root, len(self))
+
+    @property
+    def bg(self) -> NDArray[np.int32]:
+        """The background of every sample."""
+        return self._table.bg
+
+    def indices(self, split: str) -> NDArray[np.int32]:
+        """Numbers of the samples of a split, ascending; not to be written to."""
         if split not in SPLITS:
             raise MdeasError(f"no such split: {split}; choose one of {', '.join(SPLITS)}")
-        return np.flatnonzero(self.samples.split == split).astype(np.int64)
+        number = SPLITS.index(split)
+        start, stop = self._table.starts[number : number + 2]
+        return self._table.by_split[start:stop]
 
     def background(self, bg_id: int) -> images.Pixels:
         """Background ``bg_id`` as RGB (S, S, 3); do not write into it, it is shared."""
-        pixels = self._backgrounds.get(bg_id)
-        if pixels is None:
-            name = background_name(bg_id, len(self.manifest.bg))
-            pixels = images.decode_png(self._shard(BACKGROUNDS_NAME).read(name))
-            while len(self._backgrounds) * pixels.nbytes >= _BACKGROUND_CACHE_BYTES:
-                self._backgrounds.popitem(last=False)
-        self._backgrounds[bg_id] = pixels
-        self._backgrounds.move_to_end(bg_id)
-        return pixels
+        return self._backgrounds.get(bg_id, self.read_background)
+
+    def read_background(self, bg_id: int) -> images.Pixels:
+        """Background ``bg_id``, decoded anew."""
+        return images.decode_png(self._bg_archive.read(background_name(bg_id, len(self.manifest.bg))))
 
     def fg_bg(self, index: int) -> images.Pixels:
         """The composite of a sample, RGB (S, S, 3)."""
@@ -119,10 +157,21 @@ class DatasetReader:
 
     def encoded(self, kind: str, index: int) -> bytes:
         """The file of sample ``index`` in the archives of ``kind``: fg_bg, mask or depth."""
-        if not 0 <= index < len(self):
+        if not 0 <= index < self._total:
             raise IndexError(f"expected a sample number below {len(self)}, got {index}")
-        shard = self._shard(shard_name(kind, index // self.manifest.samples_per_shard))
-        return shard.read(sample_name(kind, index, len(self)))
+        entries = self._entries.get(kind)
+        if entries is None:
+            entries = self._open(kind)
+        offset, size, crc = entries[index].item()
+        shard = index // self.manifest.samples_per_shard
+        if offset != MISSING:
+            archive = self._archives.get((kind, shard)) or self._archive(kind, shard)
+            data = archive.read_at(offset, size, crc, self._name_bytes[kind])
+            if data is not None:
+                return data
+        # Not in the index, or not as it says: the archive itself tells, or says what is wrong with it.
+        with closing(ShardReader(self.root / shard_name(kind, shard))) as reader:
+            return reader.read(sample_name(kind, index, len(self)))
 
     @property
     def depth_info(self) -> DepthInfo | None:
@@ -134,10 +183,21 @@ class DatasetReader:
         """Whether every sample has its depth label."""
         if self.depth_info is None:
             return False
+        there = set(os.listdir(self.root))  # noqa: PTH208 - a thousand names, no paths
         shards = shard_count(len(self), self.manifest.samples_per_shard)
-        return all((self.root / shard_name("depth", number)).exists() for number in range(shards))
+        return all(shard_name("depth", number) in there for number in range(shards))
 
-    def _shard(self, name: str) -> ShardReader:
-        if name not in self._shards:
-            self._shards[name] = ShardReader(self.root / name)
-        return self._shards[name]
+    def _open(self, kind: str) -> NDArray[np.void]:
+        self._name_bytes[kind] = len(sample_name(kind, 0, len(self)).encode())
+        entries = entry_index(self.root, kind, len(self), self.manifest.samples_per_shard)
+        self._entries[kind] = entries
+        return entries
+
+    def _archive(self, kind: str, shard: int) -> ShardReader:
+        # setdefault: of two threads at once, both get the same one.
+        archive = ShardReader(self.root / shard_name(kind, shard))
+        return self._archives.setdefault((kind, shard), archive)
+
+    @cached_property
+    def _bg_archive(self) -> ShardReader:
+        return ShardReader(self.root / BACKGROUNDS_NAME)

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import struct
+import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from .. import MdeasError
+from .inflate import crc32
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -283,25 +285,25 @@ def _end_records(count: int, start: int, length: int) -> bytes:
 
 
 class ShardReader:
-    """Random access to a STORED zip; picklable, opens the file again in another process."""
+    """Random access to a STORED zip; picklable, opens the file again in another process; safe in threads."""
 
     def __init__(self, path: Path) -> None:
         """Nothing is opened before the first use."""
         self.path = path
+        self._lock = threading.Lock()
         self._descriptor: int | None = None
-        self._entries: list[_Entry] = []
+        self._entries: list[_Entry] | None = None
         self._positions: dict[str, int] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The entries in the order of the archive."""
-        self._open()
+        self._directory()
         return tuple(self._positions)
 
     def __len__(self) -> int:
         """Number of entries."""
-        self._open()
-        return len(self._entries)
+        return len(self._directory())
 
     def read(self, entry: str | int) -> bytes:
         """The bytes of an entry by name or position, checked against its CRC.
@@ -309,31 +311,63 @@ class ShardReader:
         Raises:
             MdeasError: If there is no such entry or the archive is damaged.
         """
-        descriptor = self._open()
+        entries = self._directory()
         if isinstance(entry, str):
             if entry not in self._positions:
                 raise MdeasError(
                     f"no entry {entry} in {self.path}; run `mdeas verify` to see what is missing"
                 )
             entry = self._positions[entry]
-        found = self._entries[entry]
-        start = _LOCAL.size + len(found.name.encode())
-        # One read for header and data: our archives have no extra field before the data.
-        raw = os.pread(descriptor, start + found.size, found.offset)
-        if raw[:4] != _LOCAL_SIGNATURE or len(raw) < start:
-            raise self._damaged(found.name)
-        *_, name_length, extra_length = _LOCAL.unpack_from(raw)
-        shift = _LOCAL.size + name_length + extra_length
-        data = raw[start:] if shift == start else os.pread(descriptor, found.size, found.offset + shift)
-        if zlib.crc32(data) != found.crc:
+        found = entries[entry]
+        data = self.read_at(found.offset, found.size, found.crc, len(found.name.encode()))
+        if data is None:
             raise self._damaged(found.name)
         return data
+
+    def read_at(self, offset: int, size: int, crc: int, name_bytes: int) -> bytes | None:
+        """The bytes of the entry whose local header is at ``offset`` (see ``find``); None if they are others.
+
+        The archive's directory is not needed, and not read.
+
+        Raises:
+            MdeasError: If the archive cannot be opened.
+        """
+        descriptor, start = self._open(), _LOCAL.size + name_bytes
+        # One read for header and data: our archives have no extra field before the data.
+        raw = os.pread(descriptor, start + size, offset)
+        if raw[:4] != _LOCAL_SIGNATURE or len(raw) < start:
+            return None
+        *_, name_length, extra_length = _LOCAL.unpack_from(raw)
+        shift = _LOCAL.size + name_length + extra_length
+        data = raw[start:] if shift == start else os.pread(descriptor, size, offset + shift)
+        return data if crc32(data) == crc else None
+
+    def find(self, name: str) -> tuple[int, int, int] | None:
+        """Offset, size and CRC of an entry, as ``read_at`` takes them; None if there is no such entry."""
+        entries = self._directory()
+        if name not in self._positions:
+            return None
+        entry = entries[self._positions[name]]
+        return entry.offset, entry.size, entry.crc
+
+    def raw_directory(self) -> tuple[bytes, int]:
+        """The bytes of the archive's directory, not parsed, and the number of its entries.
+
+        Raises:
+            MdeasError: If there is no archive, or its directory cannot be found.
+        """
+        descriptor = self._open()
+        try:
+            start, length, count = self._end(descriptor)
+            return os.pread(descriptor, length, start), count
+        except (struct.error, ValueError, OSError, OverflowError) as error:
+            raise self._damaged("its directory cannot be read") from error
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
         if self._descriptor is not None:
             os.close(self._descriptor)
-            self._descriptor = None
+            self._descriptor = self._entries = None
 
     def __del__(self) -> None:
         """Let go of the file."""
@@ -357,30 +391,30 @@ class ShardReader:
     def _open(self) -> int:
         if self._descriptor is not None:
             return self._descriptor
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        except OSError as error:
-            raise MdeasError(
-                f"cannot open the archive: {self.path} ({error.strerror}); "
-                "run the command that makes it again, or `mdeas verify`"
-            ) from error
-        try:
-            self._entries = self._directory(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._positions = {entry.name: number for number, entry in enumerate(self._entries)}
-        self._descriptor = descriptor
-        return descriptor
+        with self._lock:
+            if self._descriptor is None:
+                try:
+                    self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+                except OSError as error:
+                    raise MdeasError(
+                        f"cannot open the archive: {self.path} ({error.strerror}); "
+                        "run the command that makes it again, or `mdeas verify`"
+                    ) from error
+            return self._descriptor
 
-    def _directory(self, descriptor: int) -> list[_Entry]:
+    def _directory(self) -> list[_Entry]:
         """Parse the central directory: several times faster than ``zipfile`` and a fraction of its memory."""
+        if self._entries is not None:
+            return self._entries
+        raw, count = self.raw_directory()
         try:
-            start, length, count = self._end(descriptor)
-            raw = os.pread(descriptor, length, start)
-            return _central_entries(raw, count)
-        except (struct.error, ValueError, OSError, OverflowError) as error:
+            entries = _central_entries(raw, count)
+        except (struct.error, ValueError) as error:
+            self.close()
             raise self._damaged("its directory cannot be read") from error
+        self._positions = {entry.name: number for number, entry in enumerate(entries)}
+        self._entries = entries
+        return entries
 
     def _end(self, descriptor: int) -> tuple[int, int, int]:
         """Offset and length of the directory and its number of entries."""

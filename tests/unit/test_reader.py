@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mdeas import MdeasError
 from mdeas.pipeline import reader as reader_module
+from mdeas.pipeline.images import Pixels
 from mdeas.pipeline.manifest import SPLITS
-from mdeas.pipeline.reader import DatasetReader
+from mdeas.pipeline.reader import DatasetReader, PictureCache
 
 
 def test_every_sample_can_be_read(dataset_dir: Path) -> None:
@@ -54,6 +56,29 @@ def test_errors_say_what_to_do(dataset_dir: Path, tmp_path: Path) -> None:
         reader.indices("val")
     with pytest.raises(IndexError, match="below 72, got 72"):
         reader.fg_bg(72)
+
+
+def test_backgrounds_are_decoded_once_and_the_oldest_forgotten() -> None:
+    made: list[int] = []
+
+    def make(number: int) -> Pixels:
+        made.append(number)
+        return np.full((10, 10, 3), number, np.uint8)
+
+    cache = PictureCache(limit_bytes=2 * 300)
+    for number in (1, 2, 1, 3, 1, 2):
+        assert cache.get(number, make)[0, 0, 0] == number
+    assert made == [1, 2, 3, 2]
+    tiny = PictureCache(limit_bytes=1)
+    assert tiny.get(5, make) is tiny.get(5, make)
+
+
+def test_threads_read_the_same(dataset_dir: Path) -> None:
+    reader = DatasetReader(dataset_dir)
+    expected = [DatasetReader(dataset_dir).encoded("fg_bg", number) for number in range(len(reader))]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: reader.encoded("fg_bg", number), range(len(reader))))
+    assert found == expected
 
 
 def test_hundreds_of_archives_may_be_open() -> None:

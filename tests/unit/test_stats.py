@@ -14,7 +14,7 @@ from mdeas import MdeasError
 from mdeas.pipeline import stats
 from mdeas.pipeline.options import StatsConfig
 from mdeas.pipeline.reader import DatasetReader
-from mdeas.pipeline.shards import ShardWriter
+from mdeas.pipeline.shards import ShardReader, ShardWriter
 from mdeas.pipeline.stats import PixelSums, compute_stats, sum_pixels
 from numpy.typing import NDArray
 
@@ -67,7 +67,7 @@ def test_jobs_do_not_change_the_file(dataset_copy: Path) -> None:
 
 
 def test_a_damaged_picture_is_named(dataset_copy: Path) -> None:
-    names = DatasetReader(dataset_copy)._shard("mask-00000.zip").names
+    names = ShardReader(dataset_copy / "mask-00000.zip").names
     with ShardWriter(dataset_copy / "mask-00000.zip") as writer:
         for name in names:
             writer.add(name, b"no picture")
