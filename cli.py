@@ -54,6 +54,7 @@ for _command in (
     dataset.stats,
     learn.train,
     learn.evaluate,
+    learn.compare,
     learn.predict,
     dataset.verify,
     dataset.preview,

@@ -192,6 +192,14 @@ def split_commas(_ctx: click.Context, _param: click.Parameter, text: str) -> tup
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def split_numbers(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[int, ...]:
+    """``0,1`` as ``(0, 1)``."""
+    words = split_commas(_ctx, _param, text)
+    if not words or not all(word.isdecimal() for word in words):
+        raise click.BadParameter("use whole numbers with commas between them")
+    return tuple(map(int, words))
+
+
 def licence_option(brief: str) -> Callable[[Command], Command]:
     """``--licence``: codes with commas between them."""
     return option("--licence", default="", callback=split_commas, metavar="cc0,by,...", help=brief)

@@ -6,8 +6,18 @@ from typing import Any
 
 import click
 
-from ..pipeline.options import EvaluateConfig, PredictConfig, TrainConfig
-from .base import FILE, FOLDER, Report, command, dataset_option, device_option, option
+from ..pipeline.options import CompareConfig, EvaluateConfig, PredictConfig, TrainConfig
+from .base import (
+    FILE,
+    FOLDER,
+    Report,
+    command,
+    dataset_option,
+    device_option,
+    option,
+    split_commas,
+    split_numbers,
+)
 
 
 @command("train", "Train a network for depth and mask.")
@@ -78,6 +88,64 @@ def evaluate(**options: Any) -> Report:
     from ..models.evaluate import evaluate
 
     return evaluate(EvaluateConfig(**options))
+
+
+@command("compare", "Several networks under one budget.")
+@dataset_option(CompareConfig)
+@option(
+    "--models",
+    default="",
+    callback=split_commas,
+    metavar="NAME,NAME...",
+    show_default="all of `mdeas models`",
+    help="Networks to compare.",
+)
+@option("--out", of=CompareConfig, type=FOLDER, help="Folder of their runs and of the table.")
+@option(
+    "--size",
+    of=CompareConfig,
+    type=click.IntRange(min=16),
+    show_default="the data set's own",
+    help="Side of the pictures they are trained on.",
+)
+@option("--epochs", of=CompareConfig, type=click.IntRange(min=1), help="Passes over the training samples.")
+@option("--batch-size", of=CompareConfig, type=click.IntRange(min=1), help="Samples a step.")
+@option("--lr", of=CompareConfig, type=click.FloatRange(min=0, min_open=True), help="Learning rate.")
+@option("--loss", of=CompareConfig, help="Loss of all of them.")
+@option("--schedule", of=CompareConfig, help="Learning-rate schedule of all of them.")
+@option("--limit", of=CompareConfig, type=click.IntRange(min=1), help="Only this many training samples.")
+@option(
+    "--val-limit",
+    of=CompareConfig,
+    type=click.IntRange(min=1),
+    help="Samples of each validation stratum to measure after an epoch.",
+)
+@option(
+    "--eval-limit",
+    of=CompareConfig,
+    type=click.IntRange(min=1),
+    show_default="all",
+    help="Samples of each validation stratum to judge at the end.",
+)
+@option(
+    "--robustness",
+    of=CompareConfig,
+    type=click.IntRange(min=0),
+    help="Validation samples to disturb in many ways; 0: none.",
+)
+@option("--seeds", default="0", callback=split_numbers, metavar="N,N...", help="Train each with each of these.")
+@device_option(CompareConfig)
+@option("--workers", of=CompareConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
+@option("--overwrite", of=CompareConfig, is_flag=True, show_default=False, help="Start afresh.")
+def compare(**options: Any) -> Report:
+    """Trains networks on the same samples for the same steps, judges each, and prints one table.
+
+    Accuracy on every stratum and disturbed, parameters, multiply-adds, latency and memory, beside the baseline
+    that learns nothing. A stopped comparison goes on.
+    """
+    from ..models.compare import compare
+
+    return compare(CompareConfig(**options))
 
 
 @command("predict", "Depth and mask pictures from a checkpoint.")

@@ -247,6 +247,32 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class CompareConfig:
+    """``mdeas compare``: networks under one budget; no ``models``: all there are.
+
+    ``limit`` counts training samples, ``eval_limit`` samples of each stratum that is judged at the end.
+    """
+
+    dataset: Path = DATASET_DIR
+    models: tuple[str, ...] = ()
+    out: Path = RUNS_DIR / "compare"
+    size: int | None = None
+    epochs: int = 5
+    batch_size: int = 16
+    lr: float = 1e-3
+    loss: str = "vathos"
+    schedule: str = "onecycle"
+    limit: int | None = None
+    val_limit: int | None = 100
+    eval_limit: int | None = None
+    robustness: int = 200
+    seeds: tuple[int, ...] = (0,)
+    device: str = "auto"
+    workers: int = 2
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
 class PredictConfig:
     """``mdeas predict BG FRAME...``: depth and mask pictures from a checkpoint."""
 
