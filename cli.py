@@ -52,6 +52,7 @@ for _command in (
     dataset.make_dataset,
     depth.label_depth,
     dataset.stats,
+    dataset.merge,
     learn.train,
     learn.evaluate,
     learn.compare,

@@ -180,6 +180,28 @@ def scheduler_option(of: Any) -> Callable[[Command], Command]:
     )
 
 
+def part_option(of: Any) -> Callable[[Command], Command]:
+    """``--part``: a share of the work, for queues; ``mdeas merge`` ends it."""
+    return option(
+        "--part",
+        of=of,
+        metavar="I/N",
+        callback=read_part,
+        show_default="all",
+        help="Only the I-th of N shares of the shards; `mdeas merge` when all are done.",
+    )
+
+
+def read_part(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """``3/8`` as ``(3, 8)``."""
+    if text is None:
+        return None
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise click.BadParameter(f"{text} is no part: use 1/8, 2/8 and so on up to 8/8")
+    return int(number), int(parts)
+
+
 def check_jobs(_ctx: click.Context, _param: click.Parameter, jobs: int) -> int:
     """A positive number, or -1."""
     if jobs < 1 and jobs != -1:

@@ -11,6 +11,7 @@ from ..pipeline.options import (
     DemoConfig,
     MakeDatasetConfig,
     MakeMasksConfig,
+    MergeConfig,
     PreviewConfig,
     StatsConfig,
     VerifyConfig,
@@ -24,6 +25,7 @@ from .base import (
     jobs_option,
     licence_option,
     option,
+    part_option,
     read_preset,
     scheduler_option,
 )
@@ -133,6 +135,7 @@ def make_masks(**options: Any) -> Report:
 )
 @jobs_option(MakeDatasetConfig)
 @scheduler_option(MakeDatasetConfig)
+@part_option(MakeDatasetConfig)
 @option(
     "--overwrite",
     of=MakeDatasetConfig,
@@ -146,20 +149,37 @@ def make_dataset(**options: Any) -> Report:
     Writes STORED zip archives, samples.parquet and dataset.json. A run that was stopped goes on from where it
     was. With neither data/fg nor data/bg, the bundled pictures are used.
     """
-    from ..pipeline.composite import make_dataset
+    from ..pipeline.composite import make_dataset, make_dataset_part
 
-    return make_dataset(MakeDatasetConfig(**options))
+    config = MakeDatasetConfig(**options)
+    return make_dataset(config) if config.part is None else make_dataset_part(config)
 
 
 @command("stats", "Exact mean and std of bg, fg_bg, mask and depth.")
 @dataset_option(StatsConfig)
 @jobs_option(StatsConfig)
 @scheduler_option(StatsConfig)
+@part_option(StatsConfig)
 def stats(**options: Any) -> Report:
     """Exact mean and standard deviation of bg, fg_bg, mask and depth, over the decoded files."""
-    from ..pipeline.stats import compute_stats
+    from ..pipeline.stats import compute_stats, compute_stats_part
 
-    return compute_stats(StatsConfig(**options))
+    config = StatsConfig(**options)
+    return compute_stats(config) if config.part is None else compute_stats_part(config)
+
+
+@command("merge", "Parts made with --part become one data set.")
+@dataset_option(MergeConfig)
+@click.argument("folders", nargs=-1, type=FOLDER)
+def merge(**options: Any) -> Report:
+    """What parts made with --part of make-dataset and stats have left becomes what one machine would write.
+
+    FOLDERS: where parts worked that did not work in the data set's folder itself. Parts that are missing are
+    named.
+    """
+    from ..pipeline.merge import merge
+
+    return merge(MergeConfig(**options))
 
 
 @command("verify", "Check every archive and every row.")

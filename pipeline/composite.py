@@ -47,7 +47,7 @@ from .licence import (
     refusal,
     with_origins,
 )
-from .lock import LOCK_NAME, locked
+from .lock import LOCK_NAME, locked, locked_part, planning
 from .lockfile import LOCKFILE_NAME, lock_dataset
 from .manifest import (
     BACKGROUNDS_NAME,
@@ -73,6 +73,7 @@ from .manifest import (
 )
 from .mask import check_threshold, threshold_alpha
 from .options import MakeDatasetConfig
+from .part import PartReport, note_path, share
 from .plan import Plan, side_range
 from .progress import Progress
 from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, part_path
@@ -165,8 +166,41 @@ def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
         with locked(config.out):
             manifest = _begin(config, options, sources)
             made = _make_shards(config, manifest)
-            manifest = _finish(config.out, manifest)
+            manifest = finish_dataset(config.out, manifest)
     return _report(config, manifest, folders, made, started)
+
+
+def make_dataset_part(config: MakeDatasetConfig) -> PartReport:
+    """Make the share of ``config.part``, or what is missing of it; ``mdeas merge`` ends the data set.
+
+    Raises:
+        MdeasError: As ``make_dataset``.
+    """
+    started = time.monotonic()
+    part = config.part or (1, 1)
+    if config.overwrite:
+        raise MdeasError("--overwrite with --part: it would remove what other parts made; remove the folder")
+    options = _options(config)
+    folders = find_folders(config.fg, config.bg)
+    sources = [*_sources(config, folders, "fg"), *_sources(config, folders, "bg")]
+    out, made = config.out, 0
+    if (out / MANIFEST_NAME).exists():
+        manifest = read_manifest(out)
+        _refuse_other(out, manifest, options, sources)
+        if not _is_complete(out, manifest):
+            raise MdeasError(f"files of a finished data set are missing: {out}; run once without --part")
+    else:
+        with _writable(out):
+            out.mkdir(parents=True, exist_ok=True)
+            with locked_part(out, part):
+                with planning(out):
+                    manifest = _begin(config, options, sources)
+                    _place_backgrounds(out)
+                made = _make_shards(config, manifest)
+                write_json(note_path(out, "dataset", part), {"part": part[0], "parts": part[1]})
+    shards = len(share(shard_count(len(plan_of(manifest))), part))
+    made = -(-made // SAMPLES_PER_SHARD)
+    return PartReport("make-dataset", str(out), *part, shards, made, round(time.monotonic() - started, 3))
 
 
 @contextlib.contextmanager
@@ -289,7 +323,7 @@ def _remove_work(out: Path) -> None:
     for name in (_PLAN_NAME, BACKGROUNDS_NAME, _FOREGROUNDS_NAME):
         for path in (work / name, part_path(work / name)):
             path.unlink(missing_ok=True)
-    for path in work.glob("shard-*.json*"):
+    for path in (*work.glob("shard-*.json*"), *work.glob("dataset-part-*.json")):
         path.unlink()
     for path in work.glob(f"{_APART}*"):
         shutil.rmtree(path, ignore_errors=True)
@@ -562,7 +596,8 @@ def make_shard(task: ShardTask) -> int:
 def make_shard_apart(task: ShardTask) -> int:
     """As ``make_shard``, in a folder of its own until it is done.
 
-    A cluster gives a task to another worker when the first is lost to it, which may be at work on it still.
+    A cluster gives a task to another worker when the first is lost to it, which may be at work on it still;
+    and parts of different divisions may overlap.
     """
     with tempfile.TemporaryDirectory(prefix=_APART, dir=task.out / WORK_NAME) as folder:
         return _make_shard(task, Path(folder))
@@ -607,31 +642,38 @@ def _read_record(out: Path, number: int) -> tuple[list[ShardRecord], list[int]]:
     return [ShardRecord(**one) for one in content["shards"]], content["mask_pixels"]
 
 
-def _is_made(out: Path, number: int) -> bool:
+def is_made(out: Path, number: int) -> bool:
+    """Whether a shard of the plan in ``.work`` is finished."""
     try:
         return all(_is_there(out, record) for record in _read_record(out, number)[0])
     except (MdeasError, KeyError, TypeError):  # none yet, or torn by a power cut
         return False
 
 
+def _samples_in(plan: Plan, number: int) -> int:
+    return min(SAMPLES_PER_SHARD, len(plan) - number * SAMPLES_PER_SHARD)
+
+
+def _place_backgrounds(out: Path) -> None:
+    if (out / WORK_NAME / BACKGROUNDS_NAME).exists():
+        (out / WORK_NAME / BACKGROUNDS_NAME).replace(out / BACKGROUNDS_NAME)
+
+
 def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
     """Make the shards that are not there yet; returns the number of samples made."""
     # Workers on other machines have other current folders.
     out, plan = config.out.absolute(), plan_of(manifest)
-    if (out / WORK_NAME / BACKGROUNDS_NAME).exists():
-        (out / WORK_NAME / BACKGROUNDS_NAME).replace(out / BACKGROUNDS_NAME)
+    _place_backgrounds(out)
     sha256 = _plan_sha256(out)
-    tasks = [
-        ShardTask(out, number, sha256)
-        for number in range(shard_count(len(plan)))
-        if not _is_made(out, number)
-    ]
-    missing = sum(min(SAMPLES_PER_SHARD, len(plan) - task.number * SAMPLES_PER_SHARD) for task in tasks)
+    numbers = share(shard_count(len(plan)), config.part)
+    tasks = [ShardTask(out, number, sha256) for number in numbers if not is_made(out, number)]
+    missing = sum(_samples_in(plan, task.number) for task in tasks)
+    total = sum(_samples_in(plan, number) for number in numbers)
     needs = (out / BACKGROUNDS_NAME, out / WORK_NAME / _FOREGROUNDS_NAME)
     cluster = parallel.Cluster(config.scheduler, out, needs) if config.scheduler else None
-    make = make_shard_apart if cluster else make_shard
+    make = make_shard_apart if cluster or config.part else make_shard
     try:
-        with Progress(len(plan), "compositing", "pairs", done=len(plan) - missing) as progress:
+        with Progress(total, "compositing", "pairs", done=total - missing) as progress:
             for count in parallel.run(make, tasks, config.jobs, cluster):
                 progress.update(count)
     finally:
@@ -642,7 +684,7 @@ def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
 # ---------------------------------------------------------------- the end
 
 
-def _finish(out: Path, manifest: DatasetManifest) -> DatasetManifest:
+def finish_dataset(out: Path, manifest: DatasetManifest) -> DatasetManifest:
     """Write the sample table and ``dataset.json``, remove ``.work``."""
     plan = plan_of(manifest)
     counts: Counter[str] = Counter()

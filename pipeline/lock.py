@@ -15,6 +15,10 @@ except ImportError:  # no such lock on this system: two commands at once are the
     fcntl = None  # type: ignore[assignment]
 
 LOCK_NAME = ".lock"
+_BUSY = "another mdeas process is working on this data set"
+_SHARED, _EXCLUSIVE, _WAITING = (
+    (fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX) if fcntl else (0, 1, 2)
+)
 
 
 @contextlib.contextmanager
@@ -22,21 +26,50 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock file; the file is removed in the end.
 
     Raises:
-        MdeasError: If another process holds it, or the folder cannot be written.
+        MdeasError: If another process holds it or a part of it, or the folder cannot be written.
     """
-    path = folder / LOCK_NAME
-    descriptor = _acquire(path)
+    with _held(folder / LOCK_NAME, _EXCLUSIVE, f"{_BUSY}: {folder}"):
+        yield
+
+
+@contextlib.contextmanager
+def locked_part(folder: Path, part: tuple[int, int]) -> Iterator[None]:
+    """Hold a part of the folder's work: meanwhile other parts may be held, this one and the whole may not.
+
+    Raises:
+        MdeasError: As ``locked``.
+    """
+    number, parts = part
+    own = folder / f"{LOCK_NAME}-{number}-of-{parts}"
+    with (
+        _held(folder / LOCK_NAME, _SHARED, f"{_BUSY}: {folder}"),
+        _held(own, _EXCLUSIVE, f"another mdeas process is working on part {number}/{parts}: {folder}"),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def planning(folder: Path) -> Iterator[None]:
+    """Hold, when its turn comes, what only one part may do at a time."""
+    with _held(folder / f"{LOCK_NAME}-plan", _WAITING, ""):
+        yield
+
+
+@contextlib.contextmanager
+def _held(path: Path, how: int, refusal: str) -> Iterator[None]:
+    descriptor = _acquire(path, how, refusal)
     try:
         yield
     finally:
         try:
-            with contextlib.suppress(OSError):
-                path.unlink()
+            if how != _SHARED:  # others hold it still
+                with contextlib.suppress(OSError):
+                    path.unlink()
         finally:
             os.close(descriptor)
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, how: int, refusal: str) -> int:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -46,7 +79,7 @@ def _acquire(path: Path) -> int:
             ) from error
         try:
             if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, how)
             # The holder before us may have removed this very file after we had opened it.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -54,6 +87,4 @@ def _acquire(path: Path) -> int:
             os.close(descriptor)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise MdeasError(
-                f"another mdeas process is working on this data set: {path.parent}; wait for it to end"
-            ) from error
+            raise MdeasError(f"{refusal}; wait for it to end") from error

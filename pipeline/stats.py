@@ -7,6 +7,7 @@ work was cut: an archive gives one :class:`PixelSums`, and these merge in any or
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,9 +23,18 @@ from numpy.typing import NDArray
 
 from .. import MdeasError, __version__
 from .images import decode_gray16, decode_jpeg, decode_mask, decode_png
-from .manifest import BACKGROUNDS_NAME, shard_count, shard_name, write_json
+from .manifest import (
+    BACKGROUNDS_NAME,
+    DEPTH_INFO_NAME,
+    MANIFEST_NAME,
+    read_json,
+    shard_count,
+    shard_name,
+    write_json,
+)
 from .options import StatsConfig
 from .parallel import Cluster, run
+from .part import PartReport, note_path, share
 from .progress import Progress
 from .reader import DatasetReader
 from .shards import ShardReader
@@ -277,29 +287,89 @@ def compute_stats(config: StatsConfig) -> StatsReport:
         MdeasError: If there is no data set, or a file of it is damaged.
     """
     start = time.monotonic()
-    reader = DatasetReader(config.dataset)
-    missing = () if reader.has_depth else ("depth",)
-    folder = config.dataset.absolute()  # workers on other machines have other current folders
+    tasks = _tasks(config.dataset)
+    return _write(config.dataset, _sum(config, tasks), start)
+
+
+def compute_stats_part(config: StatsConfig) -> PartReport:
+    """The sums over the share of ``config.part``, noted in ``.work`` for ``merge_stats``.
+
+    Raises:
+        MdeasError: As ``compute_stats``.
+    """
+    start, part = time.monotonic(), config.part or (1, 1)
+    tasks = _tasks(config.dataset)
+    mine = [tasks[number] for number in share(len(tasks), part)]
+    sums = _sum(config, mine)
+    as_json = {kind: dataclasses.asdict(one) for kind, one in sums.items()}
+    path = note_path(config.dataset, "stats", part)
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, {"of": _described(config.dataset), "sums": as_json})
+    return PartReport(
+        "stats", str(config.dataset), *part, len(mine), len(mine), round(time.monotonic() - start, 3)
+    )
+
+
+def merge_stats(dataset: Path, notes: Iterable[Path]) -> StatsReport:
+    """Writes ``stats.json`` from what all parts have noted: integers, so the same as in one go.
+
+    Raises:
+        MdeasError: If a note is of another data set, or was made before the depth labels.
+    """
+    start, there = time.monotonic(), _described(dataset)
+    sums = _empty_sums(_tasks(dataset))
+    for path in notes:
+        note = read_json(path)
+        if note["of"] != there:
+            raise MdeasError(f"figures of other pictures: {path}; remove it and run that part of stats again")
+        for kind, one in note["sums"].items():
+            sums[kind] = sums[kind].merge(PixelSums.from_json(one))
+    return _write(dataset, sums, start)
+
+
+def _described(dataset: Path) -> dict[str, str]:
+    """What the figures are of, by the hashes of the files that describe it."""
+    paths = [dataset / name for name in (MANIFEST_NAME, DEPTH_INFO_NAME)]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
+
+
+def _tasks(dataset: Path) -> list[_Task]:
+    """An archive each; without finished depth labels, of the other kinds."""
+    reader = DatasetReader(dataset)
+    folder = dataset.absolute()  # workers on other machines have other current folders
+    kinds = [kind for kind in KINDS if kind != "bg" and (kind != "depth" or reader.has_depth)]
     tasks = [_Task("bg", folder / BACKGROUNDS_NAME)]
     for number in range(shard_count(len(reader), reader.manifest.samples_per_shard)):
-        kinds = [kind for kind in KINDS if kind != "bg" and kind not in missing]
         tasks += [_Task(kind, folder / shard_name(kind, number)) for kind in kinds]
-    sums = {
-        kind: PixelSums.empty(how.channels, how.levels) for kind, how in KINDS.items() if kind not in missing
-    }
-    cluster = Cluster(config.scheduler, folder) if config.scheduler else None
+    return tasks
+
+
+def _empty_sums(tasks: Sequence[_Task]) -> dict[str, PixelSums]:
+    kinds = {task.kind for task in tasks}
+    return {kind: PixelSums.empty(how.channels, how.levels) for kind, how in KINDS.items() if kind in kinds}
+
+
+def _sum(config: StatsConfig, tasks: Sequence[_Task]) -> dict[str, PixelSums]:
+    """The sums over all tasks, by kind."""
+    sums = _empty_sums(tasks)
+    cluster = Cluster(config.scheduler, config.dataset) if config.scheduler else None
     with Progress(len(tasks), "stats", "archives") as progress:
         for kind, part in run(sum_archive, tasks, config.jobs, cluster):
             sums[kind] = sums[kind].merge(part)
             progress.update()
-    figures = {kind: part.figures() for kind, part in sums.items()}
+    return sums
+
+
+def _write(dataset: Path, sums: Mapping[str, PixelSums], start: float) -> StatsReport:
+    figures = {kind: one.figures() for kind, one in sums.items()}
     about = (
         "Over all pixels of the decoded files, on the 0-1 scale (value / levels); std is the population's; "
         "channels in R, G, B order; bg counts each background once; 256 equal histogram bins."
     )
-    path = config.dataset / STATS_FILE
+    path = dataset / STATS_FILE
     write_json(path, {"mdeas_version": __version__, "about": about, **figures})
     brief = {kind: {k: v for k, v in one.items() if k != "histogram"} for kind, one in figures.items()}
+    missing = tuple(kind for kind in KINDS if kind not in sums)
     return StatsReport(str(path), brief, missing, round(time.monotonic() - start, 3))
 
 
