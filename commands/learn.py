@@ -133,15 +133,17 @@ def evaluate(**options: Any) -> Report:
     type=click.IntRange(min=0),
     help="Validation samples to disturb in many ways; 0: none.",
 )
-@option("--seeds", default="0", callback=split_numbers, metavar="N,N...", help="Train each with each of these.")
+@option(
+    "--seeds", default="0", callback=split_numbers, metavar="N,N...", help="Train each with each of these."
+)
 @device_option(CompareConfig)
 @option("--workers", of=CompareConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
 @option("--overwrite", of=CompareConfig, is_flag=True, show_default=False, help="Start afresh.")
 def compare(**options: Any) -> Report:
     """Trains networks on the same samples for the same steps, judges each, and prints one table.
 
-    Accuracy on every stratum and disturbed, parameters, multiply-adds, latency and memory, beside the baseline
-    that learns nothing. A stopped comparison goes on.
+    Accuracy on every stratum and disturbed, parameters, multiply-adds, latency and memory, beside the
+    baseline that learns nothing. A stopped comparison goes on.
     """
     from ..models.compare import compare
 
