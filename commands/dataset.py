@@ -192,11 +192,25 @@ def merge(**options: Any) -> Report:
     help="Decode only this many pictures a kind.",
 )
 @jobs_option(VerifyConfig)
+@option(
+    "--repair",
+    of=VerifyConfig,
+    is_flag=True,
+    show_default=False,
+    help="Mend what can be mended and drop what cannot be trusted, so that it is made again.",
+)
 def verify(**options: Any) -> Report:
-    """Checks every archive and every row of a data set; says what is wrong and where, one line each."""
+    """Checks every archive and every row of a data set; says what is wrong and where, one line each.
+
+    With --repair, torn directories are made again from local headers, dataset.json, depth.json and the sample
+    table from their second copies, and what is damaged is dropped: make-dataset and label-depth with the same
+    options then make it again, and nothing else.
+    """
+    from ..pipeline.repair import repair_dataset
     from ..pipeline.verify import verify_dataset
 
-    return verify_dataset(VerifyConfig(**options))
+    config = VerifyConfig(**options)
+    return repair_dataset(config) if config.repair else verify_dataset(config)
 
 
 @command("preview", "A contact sheet of random samples.")

@@ -1,8 +1,9 @@
 """``dataset.lock.json``: all that is needed to make a data set again, and a second copy of its records.
 
 It holds what ``dataset.json`` and ``depth.json`` say (options, seed, assets by hash, versions, the hash of
-every archive), and fingerprints of a few samples, by which pictures are compared where an encoder of another
-version writes other bytes. About 200 bytes an archive and 300 an asset: 0.3 MB for 400,000 samples.
+every archive), fingerprints of a few samples, by which pictures are compared where an encoder of another
+version writes other bytes, and a hash of itself. 200 bytes an archive and 300 an asset: 0.3 MB for 400,000
+samples.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .manifest import (
     DatasetManifest,
     DepthInfo,
     depth_info_of,
+    json_bytes,
     manifest_content,
     manifest_of,
     read_json,
@@ -98,6 +100,7 @@ def write_lockfile(folder: Path, lockfile: Lockfile) -> None:
         str(number): asdict(one) for number, one in sorted(lockfile.fingerprints.items())
     }
     content["depth"] = asdict(lockfile.depth) if lockfile.depth else None
+    content["sha256"] = hashlib.sha256(json_bytes(content)).hexdigest()
     write_json(folder / LOCKFILE_NAME, content)
 
 
@@ -115,6 +118,9 @@ def read_lockfile(path: Path) -> Lockfile:
             raise MdeasError(
                 f"lock file of version {content['lock_version']}: {path}; this mdeas reads {LOCKFILE_VERSION}"
             )
+        sha256 = content.pop("sha256")
+        if hashlib.sha256(json_bytes(content)).hexdigest() != sha256:
+            raise MdeasError(f"damaged lock file: {path} (its own hash differs); use another copy of it")
         return Lockfile(
             manifest_of(content["dataset"], path),
             {int(number): Fingerprint(**one) for number, one in content["fingerprints"].items()},

@@ -134,11 +134,12 @@ class MergeConfig:
 
 @dataclass(frozen=True)
 class VerifyConfig:
-    """``mdeas verify``: ``sample`` pictures a kind are decoded; None decodes all of them."""
+    """``mdeas verify``: ``sample`` pictures a kind are decoded; None decodes all of them, as ``repair`` does."""
 
     dataset: Path = DATASET_DIR
     sample: int | None = None
     jobs: int = -1
+    repair: bool = False
 
 
 @dataclass(frozen=True)

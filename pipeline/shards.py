@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import mmap
 import os
 import struct
 import threading
@@ -222,6 +223,28 @@ class ShardWriter:
         if len(data) < size or zlib.crc32(data) != crc or not ascends or header != _local_header(entry)[:30]:
             return None
         return entry, header + raw_name + data
+
+
+def local_entries(raw: bytes | mmap.mmap) -> dict[str, slice]:
+    """Where the data of every whole entry of an archive is, by the headers before the entries alone.
+
+    Works on any piece of an archive: without its directory, with damaged entries, with bytes missing.
+    """
+    found: dict[str, slice] = {}
+    position = raw.find(_LOCAL_SIGNATURE)
+    while 0 <= position <= len(raw) - _LOCAL.size:
+        _, _, _, method, _, _, crc, size, full_size, name_length, extra_length = _LOCAL.unpack(
+            raw[position : position + _LOCAL.size]
+        )
+        name_end = position + _LOCAL.size + name_length
+        start, stop = name_end + extra_length, name_end + extra_length + size
+        if method == 0 and size == full_size and stop <= len(raw) and zlib.crc32(raw[start:stop]) == crc:
+            with contextlib.suppress(UnicodeDecodeError):
+                found.setdefault(raw[position + _LOCAL.size : name_end].decode(), slice(start, stop))
+            position = raw.find(_LOCAL_SIGNATURE, stop)
+        else:
+            position = raw.find(_LOCAL_SIGNATURE, position + 1)
+    return found
 
 
 def _flags(raw_name: bytes) -> int:

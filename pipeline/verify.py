@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from .. import MdeasError
 from .composite import plan_of
 from .depth_record import MAX_VALUE, STATE_NAME
+from .lockfile import LOCKFILE_NAME, read_lockfile
 from .manifest import (
     BACKGROUNDS_NAME,
     DEPTH_INFO_NAME,
@@ -38,7 +39,7 @@ from .options import VerifyConfig
 from .parallel import run
 from .plan import Plan
 from .progress import Progress
-from .shards import PART_SUFFIX
+from .shards import KEPT_SUFFIX, PART_SUFFIX
 from .verify_archive import ArchiveTask, Finding, check_archive, shortened
 
 
@@ -110,7 +111,7 @@ def examine(config: VerifyConfig) -> Examination:
     """
     folder = config.dataset
     manifest = read_manifest(folder)
-    plan = _readable_plan(folder, manifest)
+    plan = readable_plan(folder, manifest)
     samples, table_problems = _check_table(folder, manifest, plan)
     info, depth_problems = _check_depth_info(folder, manifest)
     tasks = tuple(_tasks(config, manifest, samples, info))
@@ -120,7 +121,7 @@ def examine(config: VerifyConfig) -> Examination:
             found[finding.path] = finding
             progress.update()
     known = {task.path.name for task in tasks}
-    return Examination(
+    examination = Examination(
         manifest=manifest,
         documents={
             MANIFEST_NAME: _check_manifest(manifest, plan, known),
@@ -131,9 +132,17 @@ def examine(config: VerifyConfig) -> Examination:
         findings=tuple(found[task.path] for task in tasks),
         strangers=tuple(_strangers(folder, known)),
     )
+    # A second copy says nothing of a set that is at fault itself.
+    examination.documents[LOCKFILE_NAME] = _check_lockfile(folder, manifest, info, examination.problems())
+    return examination
 
 
-def _readable_plan(folder: Path, manifest: DatasetManifest) -> Plan:
+def readable_plan(folder: Path, manifest: DatasetManifest) -> Plan:
+    """The plan that a data set follows.
+
+    Raises:
+        MdeasError: If what ``dataset.json`` says makes none.
+    """
     try:
         plan = plan_of(manifest)
         plan.rows(0, 1)
@@ -218,6 +227,27 @@ def _check_depth_info(folder: Path, manifest: DatasetManifest) -> tuple[DepthInf
     return info, problems
 
 
+def _check_lockfile(
+    folder: Path, manifest: DatasetManifest, info: DepthInfo | None, others: tuple[str, ...]
+) -> list[str]:
+    """Faults of the lock file, which holds the records once more; sets of the first release have none."""
+    path = folder / LOCKFILE_NAME
+    if not path.exists():
+        return []
+    try:
+        lockfile = read_lockfile(path)
+    except MdeasError as error:
+        return [f"{LOCKFILE_NAME}: {str(error).split(';', maxsplit=1)[0]}"]
+    if others:
+        return []
+    problems = []
+    if lockfile.manifest != manifest:
+        problems.append(f"{LOCKFILE_NAME}: says something else than {MANIFEST_NAME}")
+    if lockfile.depth is not None and info is not None and lockfile.depth != info:
+        problems.append(f"{LOCKFILE_NAME}: says something else than {DEPTH_INFO_NAME}")
+    return problems
+
+
 def _tasks(
     config: VerifyConfig, manifest: DatasetManifest, samples: Samples | None, info: DepthInfo | None
 ) -> Iterator[ArchiveTask]:
@@ -278,6 +308,8 @@ def _left_overs(folder: Path) -> list[str]:
     for path in sorted(folder.glob("*" + PART_SUFFIX)):
         command = "label-depth" if path.name.startswith("depth") else "make-dataset"
         notes.append(f"{path.name}: unfinished; `mdeas {command}` goes on from here")
+    for path in sorted(folder.glob("*" + KEPT_SUFFIX)):
+        notes.append(f"{path.name}: saved from a damaged archive; `mdeas label-depth` takes them")
     if (folder / STATE_NAME).exists():
         notes.append("depth labels: unfinished; `mdeas label-depth` goes on from here")
     return notes
