@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -18,12 +19,14 @@ from torch.utils.data import Dataset
 from .. import MdeasError
 from ..pipeline.images import Pixels
 from ..pipeline.manifest import DepthInfo
-from ..pipeline.reader import DatasetReader, PictureCache
+from ..pipeline.reader import DatasetReader
 from .metrics import LABEL_STEPS
 
 HALF = 127  # of a mask's 255
 Value = TypeVar("Value", np.uint8, np.uint16)
-Number = TypeVar("Number", np.int32, np.int64)
+
+# Decoded backgrounds are kept up to this many bytes.
+BACKGROUND_CACHE_BYTES = 256 * 1024 * 1024
 
 
 class Sample(NamedTuple):
@@ -48,6 +51,13 @@ class Batch(NamedTuple):
         moved = [part.to(device, non_blocking=True) for part in self]
         pictures = [part.float().div_(255) for part in moved[:3]]
         return Sample(pictures[0], pictures[1], pictures[2], moved[3])
+
+
+class Readable(Protocol):
+    """What ``batches`` reads from."""
+
+    def read(self, indices: NDArray[np.int64]) -> Batch:
+        """The samples at ``indices``, decoded into one batch."""
 
 
 class FgBgDataset(Dataset[Sample]):
@@ -81,7 +91,8 @@ class FgBgDataset(Dataset[Sample]):
         self.split = split
         self.size = size or self.reader.size
         self.samples = subset(self.reader.indices(split), limit, seed)
-        self._backgrounds = PictureCache()
+        self._backgrounds: dict[int, Pixels] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -95,12 +106,12 @@ class FgBgDataset(Dataset[Sample]):
         return Sample(*(part[0] for part in batch))
 
     def __getstate__(self) -> dict[str, object]:
-        """Everything but the decoded backgrounds."""
-        return {**self.__dict__, "_backgrounds": None}
+        """Everything but the lock, which cannot travel to another process, and the decoded backgrounds."""
+        return {**self.__dict__, "_lock": None, "_backgrounds": {}}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """As freshly made, in another process."""
-        self.__dict__.update(state, _backgrounds=PictureCache())
+        self.__dict__.update(state, _lock=threading.Lock())
 
     @property
     def depth_info(self) -> DepthInfo:
@@ -117,7 +128,7 @@ class FgBgDataset(Dataset[Sample]):
         mask, depth = np.empty((count, size, size), np.uint8), np.empty((count, size, size), np.float32)
         for row, number in enumerate(self.samples[indices]):
             sample = int(number)
-            bg[row] = self._backgrounds.get(int(self.reader.bg[sample]), self._background)
+            bg[row] = self._background(int(self.reader.samples.bg[sample]))
             fg_bg[row] = _resize(self.reader.fg_bg(sample), size)
             mask[row] = _resize_mask(self.reader.mask(sample), size)
             np.divide(_resize(self.reader.depth(sample), size), LABEL_STEPS, out=depth[row], dtype=np.float32)
@@ -127,7 +138,13 @@ class FgBgDataset(Dataset[Sample]):
         )
 
     def _background(self, number: int) -> Pixels:
-        return _resize(self.reader.read_background(number), self.size)
+        found = self._backgrounds.get(number)
+        if found is None:
+            with self._lock:  # the reader's own cache is not made for threads
+                found = _resize(self.reader.background(number), self.size)
+            if (len(self._backgrounds) + 1) * found.nbytes <= BACKGROUND_CACHE_BYTES:
+                self._backgrounds[number] = found
+        return found
 
 
 def label_meaning(info: DepthInfo) -> dict[str, str | float | None]:
@@ -142,7 +159,7 @@ def label_meaning(info: DepthInfo) -> dict[str, str | float | None]:
     }
 
 
-def subset(numbers: NDArray[Number], limit: int | None, seed: int) -> NDArray[Number]:
+def subset(numbers: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
     """``limit`` of ``numbers``, drawn with ``seed``, in their order; all of them without a limit."""
     if limit is None or limit >= len(numbers):
         return numbers
@@ -156,7 +173,7 @@ def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def batches(
-    dataset: FgBgDataset, order: NDArray[np.int64], batch_size: int, workers: int
+    dataset: Readable, order: NDArray[np.int64], batch_size: int, workers: int
 ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
     """Batches in ``order``, each with its indices; ``workers`` threads decode ahead of their use.
 

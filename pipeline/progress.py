@@ -32,9 +32,12 @@ class Progress:
         label: What is being done, a few words.
         unit: What one step is, plural.
         done: Steps that an earlier run has left finished.
+        quiet: Show nothing, as processes do that share the job with one that does.
     """
 
-    def __init__(self, total: int, label: str, unit: str = "steps", done: int = 0) -> None:
+    def __init__(
+        self, total: int, label: str, unit: str = "steps", done: int = 0, quiet: bool = False
+    ) -> None:
         self._total = total
         self._label = label
         self._unit = unit
@@ -42,7 +45,8 @@ class Progress:
         self._first = done
         self._start = self._last_line = time.monotonic()
         self._bar: Any = None
-        if sys.stderr.isatty():
+        self._quiet = quiet
+        if sys.stderr.isatty() and not quiet:
             self._bar = tqdm(
                 total=total, initial=done, desc=label, unit=f" {unit}", unit_scale=total >= 10_000,
                 file=sys.stderr, mininterval=0.2, dynamic_ncols=True, leave=False,
@@ -60,7 +64,7 @@ class Progress:
             self._bar.update(steps)
             return
         now = time.monotonic()
-        if now - self._last_line >= PLAIN_LINE_EVERY_S:
+        if now - self._last_line >= PLAIN_LINE_EVERY_S and not self._quiet:
             self._last_line = now
             print(self._line(now, note), file=sys.stderr, flush=True)
 

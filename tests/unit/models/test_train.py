@@ -256,7 +256,15 @@ def test_a_loss_that_is_no_number_names_step_and_batch(
     [
         ({"model": "unet"}, "no network is called 'unet'; there are: mdeas"),
         ({"loss": "hinge"}, "no loss is called 'hinge'; there are: mdeas"),
-        ({"schedule": "step"}, "no schedule is called 'step'; there are: constant, mdeas, onecycle, cosine"),
+        ({"schedule": "steps"}, "no schedule is called 'steps'; there are: constant, step, mdeas"),
+        ({"optimizer": "lion"}, "no optimizer is called 'lion'; there are: adam, adamw, sgd"),
+        ({"augment": "all"}, "no augmentation is called 'all'; there are: none, flip, camera"),
+        ({"precision": "fp8"}, "no precision is called 'fp8'; there are: auto, float32, bf16, fp16"),
+        (
+            {"size": (32, 48), "epochs": (1, 1, 1)},
+            r"2 values for --size \(32, 48\), but 3 for another option",
+        ),
+        ({"size": (32, 40)}, r"got 40x40; the nearest is 32x32 or 48x48 \(--size\)"),
         ({"size": 40}, r"got 40x40; the nearest is 32x32 or 48x48 \(--size\)"),
         ({"device": "cuda:7"}, "no such device: cuda:7"),
         ({"run": "a/b"}, "not a name for a run: 'a/b'"),
