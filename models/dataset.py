@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,14 +18,12 @@ from torch.utils.data import Dataset
 from .. import MdeasError
 from ..pipeline.images import Pixels
 from ..pipeline.manifest import DepthInfo
-from ..pipeline.reader import DatasetReader
+from ..pipeline.reader import DatasetReader, PictureCache
 from .metrics import LABEL_STEPS
 
 HALF = 127  # of a mask's 255
 Value = TypeVar("Value", np.uint8, np.uint16)
-
-# Decoded backgrounds are kept up to this many bytes.
-BACKGROUND_CACHE_BYTES = 256 * 1024 * 1024
+Number = TypeVar("Number", np.int32, np.int64)
 
 
 class Sample(NamedTuple):
@@ -91,8 +88,7 @@ class FgBgDataset(Dataset[Sample]):
         self.split = split
         self.size = size or self.reader.size
         self.samples = subset(self.reader.indices(split), limit, seed)
-        self._backgrounds: dict[int, Pixels] = {}
-        self._lock = threading.Lock()
+        self._backgrounds = PictureCache()
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -106,12 +102,12 @@ class FgBgDataset(Dataset[Sample]):
         return Sample(*(part[0] for part in batch))
 
     def __getstate__(self) -> dict[str, object]:
-        """Everything but the lock, which cannot travel to another process, and the decoded backgrounds."""
-        return {**self.__dict__, "_lock": None, "_backgrounds": {}}
+        """Everything but the decoded backgrounds."""
+        return {**self.__dict__, "_backgrounds": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """As freshly made, in another process."""
-        self.__dict__.update(state, _lock=threading.Lock())
+        self.__dict__.update(state, _backgrounds=PictureCache())
 
     @property
     def depth_info(self) -> DepthInfo:
@@ -128,7 +124,7 @@ class FgBgDataset(Dataset[Sample]):
         mask, depth = np.empty((count, size, size), np.uint8), np.empty((count, size, size), np.float32)
         for row, number in enumerate(self.samples[indices]):
             sample = int(number)
-            bg[row] = self._background(int(self.reader.samples.bg[sample]))
+            bg[row] = self._backgrounds.get(int(self.reader.bg[sample]), self._background)
             fg_bg[row] = _resize(self.reader.fg_bg(sample), size)
             mask[row] = _resize_mask(self.reader.mask(sample), size)
             np.divide(_resize(self.reader.depth(sample), size), LABEL_STEPS, out=depth[row], dtype=np.float32)
@@ -138,13 +134,7 @@ class FgBgDataset(Dataset[Sample]):
         )
 
     def _background(self, number: int) -> Pixels:
-        found = self._backgrounds.get(number)
-        if found is None:
-            with self._lock:  # the reader's own cache is not made for threads
-                found = _resize(self.reader.background(number), self.size)
-            if (len(self._backgrounds) + 1) * found.nbytes <= BACKGROUND_CACHE_BYTES:
-                self._backgrounds[number] = found
-        return found
+        return _resize(self.reader.read_background(number), self.size)
 
 
 def label_meaning(info: DepthInfo) -> dict[str, str | float | None]:
@@ -159,7 +149,7 @@ def label_meaning(info: DepthInfo) -> dict[str, str | float | None]:
     }
 
 
-def subset(numbers: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
+def subset(numbers: NDArray[Number], limit: int | None, seed: int) -> NDArray[Number]:
     """``limit`` of ``numbers``, drawn with ``seed``, in their order; all of them without a limit."""
     if limit is None or limit >= len(numbers):
         return numbers
