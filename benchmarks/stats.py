@@ -1,6 +1,6 @@
 """What exact statistics cost beside decoding alone: `python benchmarks/stats.py data/dataset`.
 
-One process, each variant in turn, medians; the figure that counts is the ratio.
+One process, pictures in memory, every variant in turn, medians; the figure that counts is the ratio.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mdeas.pipeline.manifest import shard_name
+from mdeas.pipeline.manifest import BACKGROUNDS_NAME, shard_name
 from mdeas.pipeline.reader import DatasetReader
 from mdeas.pipeline.shards import ShardReader
-from mdeas.pipeline.stats import KINDS, sum_pictures
+from mdeas.pipeline.stats import KINDS
 
 
 def decode_alone(kind: str, pictures: list[bytes]) -> None:
@@ -25,8 +25,7 @@ def decode_alone(kind: str, pictures: list[bytes]) -> None:
 
 
 def exact_sums(kind: str, pictures: list[bytes]) -> None:
-    how = KINDS[kind]
-    sum_pictures((how.decode(data) for data in pictures), how.channels, how.levels)
+    KINDS[kind].sums(pictures)
 
 
 def float_numpy(kind: str, pictures: list[bytes]) -> None:
@@ -46,14 +45,16 @@ def seconds(function: Callable[[str, list[bytes]], None], kind: str, pictures: l
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--pictures", type=int, default=500)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--pictures", type=int, default=300)
+    parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     reader = DatasetReader(options.dataset)
     variants = {"decoding alone": decode_alone, "exact sums": exact_sums, "float64 numpy": float_numpy}
-    for kind in ("fg_bg", "mask", *(("depth",) if reader.has_depth else ())):
-        shard = ShardReader(options.dataset / shard_name(kind, 0))
+    for kind in KINDS:
+        if kind == "depth" and not reader.has_depth:
+            continue
+        shard = ShardReader(options.dataset / (BACKGROUNDS_NAME if kind == "bg" else shard_name(kind, 0)))
         pictures = [shard.read(position) for position in range(min(options.pictures, len(shard)))]
         times: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(options.repeats):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from .. import MdeasError, __version__
 from .depth_scores import FAULTS
 from .manifest import DEPTH_INFO_NAME, DepthInfo, read_depth_info, read_json, write_json
+from .pixel_sums import PixelSums, sum_pixels
 from .shards import ShardRecord
-from .stats import PixelSums, sum_pixels
 
 if TYPE_CHECKING:
     from .depth import Labeller

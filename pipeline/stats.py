@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError, __version__
@@ -35,200 +31,12 @@ from .manifest import (
 from .options import StatsConfig
 from .parallel import Cluster, run
 from .part import PartReport, note_path, share
+from .pixel_sums import PixelSums, sum_masks, sum_pictures
 from .progress import Progress
 from .reader import DatasetReader
 from .shards import ShardReader
 
 STATS_FILE = "stats.json"
-BINS = 256
-# OpenCV hands histograms back as float32, exact to 2^24, and float64 is exact to 2^53, above 65535^2 * 2^20:
-# so a picture is summed in strips of at most this many pixels.
-STRIP_PIXELS = 1 << 20
-
-
-@dataclass(frozen=True)
-class PixelSums:
-    """Exact sums over the pixels of any number of pictures, a value per channel.
-
-    Args:
-        levels: The largest value a pixel can have, 255 or 65535; it is 1.0 on the scale of the figures.
-        pictures: Pictures summed.
-        count: Pixels summed, per channel.
-        total: Sum of the values.
-        squares: Sum of the squared values.
-        low: Smallest value (``levels`` while there is none).
-        high: Largest value (0 while there is none).
-        histogram: 256 equal bins over 0..levels, both ends included.
-    """
-
-    levels: int
-    pictures: int
-    count: int
-    total: tuple[int, ...]
-    squares: tuple[int, ...]
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-    histogram: tuple[tuple[int, ...], ...]
-
-    @classmethod
-    def empty(cls, channels: int, levels: int) -> PixelSums:
-        """The sums over no picture at all: merging them changes nothing."""
-        zeros = (0,) * channels
-        return cls(levels, 0, 0, zeros, zeros, (levels,) * channels, zeros, ((0,) * BINS,) * channels)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PixelSums:
-        """The inverse of ``dataclasses.asdict`` after a round trip through JSON."""
-        return cls(
-            levels=values["levels"],
-            pictures=values["pictures"],
-            count=values["count"],
-            total=tuple(values["total"]),
-            squares=tuple(values["squares"]),
-            low=tuple(values["low"]),
-            high=tuple(values["high"]),
-            histogram=tuple(tuple(row) for row in values["histogram"]),
-        )
-
-    def merge(self, other: PixelSums) -> PixelSums:
-        """The sums over the pictures of both; commutative and associative, being integers.
-
-        Raises:
-            ValueError: If levels or numbers of channels differ.
-        """
-        if (self.levels, len(self.total)) != (other.levels, len(other.total)):
-            raise ValueError(
-                f"expected levels and channels {(self.levels, len(self.total))}, "
-                f"got {(other.levels, len(other.total))}"
-            )
-        return PixelSums(
-            levels=self.levels,
-            pictures=self.pictures + other.pictures,
-            count=self.count + other.count,
-            total=_add(self.total, other.total),
-            squares=_add(self.squares, other.squares),
-            low=tuple(map(min, self.low, other.low)),
-            high=tuple(map(max, self.high, other.high)),
-            histogram=tuple(map(_add, self.histogram, other.histogram)),
-        )
-
-    def mean(self) -> list[float]:
-        """Mean per channel on the 0-1 scale: the exact fraction, rounded once."""
-        return [float(Fraction(total, self.count * self.levels)) for total in self.total]
-
-    def std(self) -> list[float]:
-        """Population standard deviation over all pixels per channel, on the 0-1 scale."""
-        denominator = (self.count * self.levels) ** 2
-        return [
-            math.sqrt(Fraction(self.count * squares - total * total, denominator))
-            for total, squares in zip(self.total, self.squares, strict=True)
-        ]
-
-    def figures(self) -> dict[str, object]:
-        """What ``stats.json`` says of one kind; means, deviations and extremes on the 0-1 scale.
-
-        Raises:
-            ValueError: If no pixel was summed.
-        """
-        if self.count == 0:
-            raise ValueError("expected at least one picture, got none")
-        return {
-            "pictures": self.pictures,
-            "count": self.count,
-            "levels": self.levels,
-            "mean": self.mean(),
-            "std": self.std(),
-            "min": [low / self.levels for low in self.low],
-            "max": [high / self.levels for high in self.high],
-            "histogram": [list(row) for row in self.histogram],
-        }
-
-
-def _add(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
-    return tuple(map(int.__add__, left, right))
-
-
-def sum_pixels(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> PixelSums:
-    """The exact sums over one picture, (H, W) or (H, W, C), uint8 or uint16."""
-    if picture.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected uint8 or uint16, got {picture.dtype}")
-    channels = 1 if picture.ndim == 2 else picture.shape[2]
-    return sum_pictures([picture], channels, 255 if picture.dtype == np.uint8 else 65535)
-
-
-def sum_pictures(pictures: Iterable[NDArray[Any]], channels: int, levels: int) -> PixelSums:
-    """The exact sums over ``pictures``, (H, W) or (H, W, C), uint8 or uint16 as ``levels`` says.
-
-    8 bit: the histogram holds everything, and ``cv2.calcHist`` is 2.5 times ``np.bincount``. 16 bit: sums in
-    float64, which are exact in strips of ``STRIP_PIXELS``.
-
-    Raises:
-        ValueError: If a picture is of another form.
-    """
-    dtype = np.uint8 if levels == 255 else np.uint16
-    histogram = np.zeros((channels, BINS), np.int64)
-    sums, number = PixelSums.empty(channels, levels), 0
-    for picture in pictures:
-        form = picture.reshape(*picture.shape[:2], -1)
-        if picture.dtype != dtype or form.shape[2] != channels or not picture.size:
-            raise ValueError(
-                f"expected {dtype.__name__} of {channels} channels, got {picture.shape} {picture.dtype}"
-            )
-        rows = max(1, STRIP_PIXELS // form.shape[1])
-        for top in range(0, form.shape[0], rows):
-            strip = np.ascontiguousarray(form[top : top + rows])
-            if levels == 255:
-                histogram += _histogram(strip)
-            else:
-                sums = sums.merge(_sum_16bit(strip))
-        number += 1
-    sums = _sum_histogram(histogram) if levels == 255 else sums
-    return dataclasses.replace(sums, pictures=number)
-
-
-def _histogram(strip: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Counts of the 256 values in (H, W, C), as (C, 256)."""
-    channels = range(strip.shape[2])
-    counts = [cv2.calcHist([strip], [channel], None, [BINS], [0, BINS]).ravel() for channel in channels]
-    return np.asarray(counts, np.int64)
-
-
-def _sum_histogram(histogram: NDArray[np.int64]) -> PixelSums:
-    """What the histogram (C, 256) of 8-bit pictures says of them, which is everything."""
-    if not histogram.any():
-        return PixelSums.empty(len(histogram), 255)
-    # Python integers: squares over a large set pass 2^63.
-    rows = histogram.astype(object)
-    values = np.arange(BINS).astype(object)
-    present = [np.flatnonzero(row) for row in histogram]
-    return PixelSums(
-        levels=255,
-        pictures=0,
-        count=int(histogram[0].sum()),
-        total=tuple((rows @ values).tolist()),
-        squares=tuple((rows @ (values * values)).tolist()),
-        low=tuple(int(row[0]) for row in present),
-        high=tuple(int(row[-1]) for row in present),
-        histogram=tuple(tuple(row) for row in histogram.tolist()),
-    )
-
-
-def _sum_16bit(strip: NDArray[np.uint16]) -> PixelSums:
-    # The high byte is the bin.
-    histogram = _histogram((strip >> 8).astype(np.uint8))
-    # cv2.norm(NORM_L2SQR) would be ten times as fast, but it squares a rounded root here and there.
-    planes = [plane.ravel() for plane in np.moveaxis(strip.astype(np.float64), 2, 0)]
-    return PixelSums(
-        levels=65535,
-        pictures=0,
-        count=strip.shape[0] * strip.shape[1],
-        total=tuple(int(plane.sum()) for plane in planes),
-        # Not plane @ plane: BLAS would wake its threads, ten times slower on a busy machine.
-        squares=tuple(int(np.einsum("i,i->", plane, plane)) for plane in planes),
-        low=tuple(int(plane.min()) for plane in planes),
-        high=tuple(int(plane.max()) for plane in planes),
-        histogram=tuple(tuple(row) for row in histogram.tolist()),
-    )
 
 
 @dataclass(frozen=True)
@@ -254,18 +62,29 @@ class StatsReport:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How the pictures of a kind are decoded, and what their values mean."""
+    """How the pictures of a kind are decoded: ``channels`` of ``bits`` bits."""
 
     decode: Callable[[bytes], NDArray[Any]]
     channels: int
-    levels: int
+    bits: int
+
+    @property
+    def levels(self) -> int:
+        """The largest value of a decoded pixel; a mask's bits are 0 and 255."""
+        return 65535 if self.bits == 16 else 255
+
+    def sums(self, files: Iterable[bytes]) -> PixelSums:
+        """The exact sums over the pictures in ``files``."""
+        if self.bits == 1:
+            return sum_masks(files, self.decode)
+        return sum_pictures(map(self.decode, files), self.channels, self.levels)
 
 
 KINDS = {
-    "bg": _Kind(decode_png, 3, 255),
-    "fg_bg": _Kind(decode_jpeg, 3, 255),
-    "mask": _Kind(decode_mask, 1, 255),
-    "depth": _Kind(decode_gray16, 1, 65535),
+    "bg": _Kind(decode_png, 3, 8),
+    "fg_bg": _Kind(decode_jpeg, 3, 8),
+    "mask": _Kind(decode_mask, 1, 1),
+    "depth": _Kind(decode_gray16, 1, 16),
 }
 
 
@@ -379,17 +198,16 @@ def sum_archive(task: _Task) -> tuple[str, PixelSums]:
     Raises:
         MdeasError: Naming archive and entry, if a picture is damaged.
     """
-    how = KINDS[task.kind]
     name = ""
 
-    def pictures(reader: ShardReader) -> Iterator[NDArray[Any]]:
+    def files(reader: ShardReader) -> Iterator[bytes]:
         nonlocal name
         for name in reader.names:
-            yield how.decode(reader.read(name))
+            yield reader.read(name)
 
     with closing(ShardReader(task.path)) as reader:
         try:
-            return task.kind, sum_pictures(pictures(reader), how.channels, how.levels)
+            return task.kind, KINDS[task.kind].sums(files(reader))
         except (MdeasError, ValueError) as error:
             if str(task.path) in str(error):  # a damaged archive says so itself
                 raise

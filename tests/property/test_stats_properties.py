@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from mdeas.pipeline.stats import PixelSums, sum_pixels
+from mdeas.pipeline.pixel_sums import PixelSums, sum_pixels
 from numpy.typing import NDArray
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 from fractions import Fraction
@@ -11,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mdeas import MdeasError
-from mdeas.pipeline import stats
+from mdeas.pipeline import images, pixel_sums
 from mdeas.pipeline.options import StatsConfig
+from mdeas.pipeline.pixel_sums import PixelSums, sum_masks, sum_pictures, sum_pixels
 from mdeas.pipeline.reader import DatasetReader
 from mdeas.pipeline.shards import ShardReader, ShardWriter
-from mdeas.pipeline.stats import PixelSums, compute_stats, sum_pixels
+from mdeas.pipeline.stats import compute_stats
 from numpy.typing import NDArray
+from PIL import Image
 
 
 def exact(pictures: list[NDArray[np.uint8]]) -> tuple[list[float], list[float], list[list[int]]]:
@@ -94,14 +97,14 @@ def test_sums_of_16_bits() -> None:
 def test_large_pictures_are_summed_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 65536, (37, 50)).astype(np.uint16)
     whole = sum_pixels(values)
-    monkeypatch.setattr(stats, "STRIP_PIXELS", 200)
+    monkeypatch.setattr(pixel_sums, "STRIP_PIXELS", 200)
     assert sum_pixels(values) == whole
-    monkeypatch.setattr(stats, "STRIP_PIXELS", 1)
+    monkeypatch.setattr(pixel_sums, "STRIP_PIXELS", 1)
     assert sum_pixels((values >> 8).astype(np.uint8)).total == (int((values >> 8).sum(dtype=np.int64)),)
 
 
 def test_the_largest_strip_is_still_exact() -> None:
-    side = math.isqrt(stats.STRIP_PIXELS)
+    side = math.isqrt(pixel_sums.STRIP_PIXELS)
     white = sum_pixels(np.full((side, side), 65535, np.uint16))
     assert white.squares == (side * side * 65535**2,)
     # An odd sum of squares just below: a float that rounds would lose the last bit.
@@ -120,3 +123,20 @@ def test_other_levels_do_not_merge() -> None:
 def test_round_trip_through_json() -> None:
     sums = sum_pixels(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
     assert PixelSums.from_json(json.loads(json.dumps(dataclasses.asdict(sums)))) == sums
+
+
+def test_packed_masks_give_what_unpacked_ones_do() -> None:
+    rng = np.random.default_rng(0)
+    masks = [rng.integers(0, 2, shape).astype(np.uint8) * 255 for shape in ((9, 13), (8, 16), (1, 1))]
+    masks += [np.zeros((5, 5), np.uint8), np.full((5, 5), 255, np.uint8)]
+    buffer = io.BytesIO()
+    Image.fromarray(masks[0]).save(buffer, "PNG")  # 8 bits: not ours
+    files = [images.encode_mask(mask) for mask in masks] + [buffer.getvalue()]
+    assert sum_masks(files, images.decode_mask) == sum_pictures([*masks, masks[0]], 1, 255)
+    assert sum_masks([], images.decode_mask) == PixelSums.empty(1, 255)
+    assert sum_masks(files[3:4], images.decode_mask).high == (0,)
+
+
+def test_a_broken_mask_is_refused() -> None:
+    with pytest.raises(MdeasError, match="damaged"):
+        sum_masks([images.encode_mask(np.zeros((4, 4), np.uint8))[:-20]], images.decode_mask)
