@@ -58,6 +58,7 @@ for _command in (
     learn.compare,
     learn.predict,
     dataset.verify,
+    dataset.rebuild,
     dataset.preview,
     learn.models,
     depth.train_depth,

@@ -13,6 +13,7 @@ from ..pipeline.options import (
     MakeMasksConfig,
     MergeConfig,
     PreviewConfig,
+    RebuildConfig,
     StatsConfig,
     VerifyConfig,
 )
@@ -211,6 +212,42 @@ def verify(**options: Any) -> Report:
 
     config = VerifyConfig(**options)
     return repair_dataset(config) if config.repair else verify_dataset(config)
+
+
+@command("rebuild", "A data set again, from its lock file and the same pictures.")
+@option("--lock", of=RebuildConfig, type=FILE, help="The dataset.lock.json, or a dataset.json.")
+@option(
+    "--fg",
+    of=RebuildConfig,
+    type=FOLDER,
+    show_default="data/fg, or the bundled pictures",
+    help="Folder with the cut-outs, under any names.",
+)
+@option(
+    "--bg",
+    of=RebuildConfig,
+    type=FOLDER,
+    show_default="data/bg, or the bundled pictures",
+    help="Folder with the background photos, under any names.",
+)
+@option("--out", of=RebuildConfig, type=FOLDER, help="Where the data set goes.")
+@option(
+    "--shard",
+    of=RebuildConfig,
+    type=click.IntRange(min=0),
+    show_default="all",
+    help="Only the archives of this number.",
+)
+@jobs_option(RebuildConfig)
+def rebuild(**options: Any) -> Report:
+    """Makes a data set, or a single shard of it, again from its lock file and the same pictures.
+
+    Pictures are found by their hash. What is made is held against the recorded hashes; where encoders here
+    write other bytes, decoded pixels are compared.
+    """
+    from ..pipeline.rebuild import rebuild
+
+    return rebuild(RebuildConfig(**options))
 
 
 @command("preview", "A contact sheet of random samples.")

@@ -134,12 +134,24 @@ class MergeConfig:
 
 @dataclass(frozen=True)
 class VerifyConfig:
-    """``mdeas verify``: ``sample`` pictures a kind are decoded; None decodes all of them, as ``repair`` does."""
+    """``mdeas verify``: ``sample`` pictures a kind are decoded; None, or ``repair``, decodes all."""
 
     dataset: Path = DATASET_DIR
     sample: int | None = None
     jobs: int = -1
     repair: bool = False
+
+
+@dataclass(frozen=True)
+class RebuildConfig:
+    """``mdeas rebuild``: from ``lock``, all shards or one, into a folder of its own."""
+
+    lock: Path = DATASET_DIR / "dataset.lock.json"
+    fg: Path | None = None  # None: as in MakeMasksConfig
+    bg: Path | None = None
+    out: Path = Path("data/rebuilt")
+    shard: int | None = None
+    jobs: int = -1
 
 
 @dataclass(frozen=True)
