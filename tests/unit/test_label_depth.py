@@ -83,16 +83,16 @@ def test_jobs_batches_and_restarts_change_no_byte(
     label_depth(config(dataset, weights, jobs=3, batch=1000, overwrite=True))
     assert labels_of(dataset) == one_go
 
-    write, calls = depth_archives._Run._write, 0
+    write, calls = depth_archives.LabelRun._write, 0
 
-    def interrupted(run: depth_archives._Run, *rest: object) -> None:
+    def interrupted(run: depth_archives.LabelRun, *rest: object) -> None:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise KeyboardInterrupt
         write(run, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(depth_archives._Run, "_write", interrupted)
+    monkeypatch.setattr(depth_archives.LabelRun, "_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         label_depth(config(dataset, weights, overwrite=True))
     monkeypatch.undo()
