@@ -45,7 +45,6 @@ from .manifest import (
     write_manifest,
 )
 from .options import MakeDatasetConfig, RebuildConfig
-from .paint import prepared_name
 from .parallel import run
 from .plan import side_range
 from .progress import Progress
@@ -194,7 +193,7 @@ def _begin(config: RebuildConfig, begun: DatasetManifest) -> None:
         with ShardWriter(work / name) as writer:
             for asset in (asset for one, asset in assets if one == kind):
                 _check(found[sources[kind, asset.id]], asset)
-                entry = background_name(asset.id, len(begun.bg)) if kind == "bg" else prepared_name(asset.id)
+                entry = background_name(asset.id, len(begun.bg)) if kind == "bg" else f"fg/{asset.id:09d}.png"
                 writer.add(entry, tasks[kind, asset.id].prepared.read_bytes())
     shutil.rmtree(work / _PREPARED_NAME)
     write_manifest(work, begun, _PLAN_NAME)
