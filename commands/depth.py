@@ -7,7 +7,18 @@ from typing import Any
 import click
 
 from ..pipeline.options import DepthTrainConfig, EvaluateDepthConfig, LabelDepthConfig
-from .base import FILE, FOLDER, Report, command, dataset_option, device_option, jobs_option, option
+from .base import (
+    FILE,
+    FOLDER,
+    Report,
+    command,
+    dataset_option,
+    device_option,
+    jobs_option,
+    option,
+    part_option,
+    scheduler_option,
+)
 
 
 @command("label-depth", "A depth label for every sample.")
@@ -56,6 +67,8 @@ from .base import FILE, FOLDER, Report, command, dataset_option, device_option, 
     help="Fetch weights also under a licence that is not known to allow any use.",
 )
 @jobs_option(LabelDepthConfig)
+@scheduler_option(LabelDepthConfig)
+@part_option(LabelDepthConfig)
 @option(
     "--pictures",
     of=LabelDepthConfig,
@@ -70,6 +83,13 @@ from .base import FILE, FOLDER, Report, command, dataset_option, device_option, 
     show_default=False,
     help="Start afresh where labels exist.",
 )
+@option(
+    "--relabel-bad",
+    of=LabelDepthConfig,
+    is_flag=True,
+    show_default=False,
+    help="Check all labels and make those at fault again.",
+)
 def label_depth(**options: Any) -> Report:
     """A depth label for every sample, by a pretrained monocular network, as 16-bit PNG.
 
@@ -79,7 +99,12 @@ def label_depth(**options: Any) -> Report:
     """
     from ..pipeline.depth import label_depth
 
-    return label_depth(LabelDepthConfig(**options))
+    config = LabelDepthConfig(**options)
+    if config.part is not None:
+        from ..pipeline.depth_shards import label_depth_part
+
+        return label_depth_part(config)
+    return label_depth(config)
 
 
 @command("train-depth", "Train the bundled depth network again.")

@@ -9,7 +9,8 @@ Before the first label, the network answers for a few hundred samples from all o
 answer among them, with headroom, becomes the end of the one fixed range that the 16 bits of every label stand
 for: the labels of a set fill the range, and compare with each other.
 
-While labels are unfinished, ``.work/depth.json`` says what they are made with and which archives are done.
+While labels are unfinished, ``.work/depth.json`` says what they are made with, and a note beside it for each
+archive that is done what is in it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import MdeasError
 from .depth_composed import ComposedSource
@@ -59,7 +61,7 @@ from .manifest import (
     write_json,
 )
 from .progress import Progress
-from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, kept_path
+from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, kept_path, part_path
 from .threads import give_back_memory, in_order
 
 if TYPE_CHECKING:
@@ -69,8 +71,8 @@ if TYPE_CHECKING:
 RANGE_SAMPLES = 256
 RANGE_HEADROOM = 1.25
 
-T = TypeVar("T")
-R = TypeVar("R")
+# Labels archives by their numbers where the work is not this process's; gives the number of samples.
+Elsewhere = Callable[[State, Sequence[int]], int]
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,21 @@ class _Piece:
 
 
 def label_archives(
-    folder: Path, labeller: Labeller, batch: int, overwrite: bool = False, mode: str = "model"
+    folder: Path,
+    labeller: Labeller,
+    batch: int,
+    overwrite: bool = False,
+    mode: str = "model",
+    relabel_bad: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> LabelDepthReport:
     """Labels every sample of the data set in ``folder``; goes on where a stopped run ended.
+
+    With ``relabel_bad`` all labels are checked, and those at fault made again as they were made before: what
+    was damaged since is mended, what the network itself says stays and is counted.
+
+    ``elsewhere`` labels the archives that are missing, each whole, and notes them; without it, this process
+    does.
 
     Raises:
         MdeasError: If there is no data set, an archive of it is damaged, or labels exist that were made with
@@ -99,31 +113,34 @@ def label_archives(
             remove_labels(folder)
         dataset_sha256 = hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
         properties = properties_of(labeller, dataset_sha256, mode)
-        info, labelled = _finished_info(folder, manifest), 0
-        if info is not None:
+        info, labelled, redone = finished_info(folder, manifest), 0, 0
+        if info is not None and not relabel_bad:
             # What is finished may be looked at on any device.
             refuse_other(folder, {**recorded_properties(info), "device": properties["device"]}, properties)
         else:
             state = begin(folder, properties, "depth-*.zip*")
             remove_scores(folder)
-            run = _Run(folder, manifest, labeller, batch, state)
-            labelled = run.label()
+            run = LabelRun(folder, manifest, labeller, batch, state)
+            if elsewhere is not None:
+                labelled = elsewhere(state, run.missing())
+            labelled += run.label()
+            redone = run.redo() if relabel_bad else 0
             info = run.finish()
-    return report_of(
-        folder, labeller, info, labelled, start, size_bytes=sum(record.bytes for record in info.shards)
-    )
+    size_bytes = sum(record.bytes for record in info.shards)
+    return report_of(folder, labeller, info, labelled, start, size_bytes, redone)
 
 
 def remove_labels(folder: Path) -> None:
     """Removes every depth label of a data set, what says that they are complete first."""
     archives = [f"depth-*.zip{suffix}" for suffix in ("", PART_SUFFIX, KEPT_SUFFIX)]
+    archives.append(".work/depth-*.zip.json")
     for pattern in (DEPTH_INFO_NAME, *archives, STATE_NAME):
         for path in sorted(folder.glob(pattern)):
             path.unlink()
     remove_scores(folder)
 
 
-def _finished_info(folder: Path, manifest: DatasetManifest) -> DepthInfo | None:
+def finished_info(folder: Path, manifest: DatasetManifest) -> DepthInfo | None:
     """``depth.json`` if every archive that it names is there, and the score of every label."""
     info = read_depth_info(folder)
     if info is None or info.samples != manifest.totals["samples"] or not has_scores(folder):
@@ -132,13 +149,30 @@ def _finished_info(folder: Path, manifest: DatasetManifest) -> DepthInfo | None:
     return info if all(path.exists() for path in paths) else None
 
 
-class _Run:
-    """One run over the archives that are not finished; the writers live as long as it does."""
+class LabelRun:
+    """One run over the archives that are not finished; the writers live as long as it does.
+
+    Args:
+        folder: The data set's.
+        manifest: Of the data set.
+        labeller: What gives the labels.
+        batch: Samples a commit to disk.
+        state: What they are made with.
+        shards: Which archives, all by default.
+        out: Where archives are written, ``folder`` by default; they move there when they are done.
+    """
 
     def __init__(
-        self, folder: Path, manifest: DatasetManifest, labeller: Labeller, batch: int, state: State
+        self,
+        folder: Path,
+        manifest: DatasetManifest,
+        labeller: Labeller,
+        batch: int,
+        state: State,
+        shards: Sequence[int] | None = None,
+        out: Path | None = None,
     ) -> None:
-        self._folder = folder
+        self._folder, self._out = folder, out or folder
         self._labeller = labeller
         self._batch = batch
         self._state = state
@@ -149,6 +183,7 @@ class _Run:
             self._source = ComposedSource(self._pictures, self._backgrounds, labeller)
         self._total = self._pictures.samples
         self._per_shard = manifest.samples_per_shard
+        self._shards = range(shard_count(self._total, self._per_shard)) if shards is None else shards
         self._writers: dict[int, ShardWriter] = {}
         # None: the archive was resumed, its sums are taken from the file in the end.
         self._sums: dict[int, LabelSums | None] = {}
@@ -156,18 +191,13 @@ class _Run:
 
     def label(self) -> int:
         """Labels what is missing; returns how many samples that was."""
-        for shard in range(shard_count(self._total, self._per_shard)):
-            self._recognise(shard)
-        if self._state.range is None:
-            self._state.range = self._find_range()
-            self._state.save()
-        self._labeller.use_range(*self._state.range)
-        done = sum(record.entries for record, _ in self._state.finished.values())
+        total = sum(map(self._pictures.entries, self._shards))
+        done = total - sum(map(self._pictures.entries, self.missing()))
         label = f"label-depth ({self._labeller.info.name}, {self._labeller.device})"
         # Two pieces a thread: one at work, one waiting for its turn to be written.
         results = in_order(self._compute, self._pieces(), self._labeller.jobs, 2 * self._labeller.jobs)
         try:
-            with closing(results), Progress(self._total, label, "samples", done=done) as progress:
+            with closing(results), Progress(total, label, "samples", done=done) as progress:
                 for piece, (labels, sums) in results:
                     self._write(piece, labels, sums)
                     progress.update(piece.stop - piece.first)
@@ -176,9 +206,52 @@ class _Run:
                 writer.abort()
         return self._labelled
 
+    def missing(self) -> list[int]:
+        """The archives that are not finished; settles what range of quantities the labels stand for."""
+        if self._state.range is None:
+            self._state.range = self._find_range()
+            self._state.save()
+        self._labeller.use_range(*self._state.range)
+        for shard in self._shards:
+            self._recognise(shard)
+        return [shard for shard in self._shards if self._path(shard).name not in self._state.finished]
+
+    def redo(self) -> int:
+        """Makes the labels at fault again; returns how many of them came out otherwise."""
+        _, faults = check_labels(self._pictures, self._backgrounds, self._labeller)
+        bad = np.flatnonzero(faults)
+        shards = np.unique(bad // self._per_shard).tolist()
+        return sum(self._redo_shard(shard, bad[bad // self._per_shard == shard]) for shard in shards)
+
+    def _redo_shard(self, shard: int, bad: NDArray[np.int64]) -> int:
+        """The same for one archive, which is written anew and takes its own place at once."""
+        path, first, micro_batch = self._path(shard), shard * self._per_shard, self._labeller.micro_batch
+        wanted = {self._name(shard, int(number) - first) for number in bad}
+        starts = np.unique((bad - first) // micro_batch * micro_batch).tolist()
+        entries = self._pictures.entries(shard)
+        pieces = (_Piece(shard, at, min(at + micro_batch, entries), at) for at in starts)
+        made: dict[str, bytes] = {}
+        jobs = self._labeller.jobs
+        for piece, (labels, _) in in_order(self._compute, pieces, jobs, jobs + 1):
+            names = (self._name(shard, position) for position in range(piece.start, piece.stop))
+            made |= {name: data for name, data in zip(names, labels, strict=True) if name in wanted}
+        with closing(ShardReader(path)) as reader:
+            made = {name: data for name, data in made.items() if data != reader.read(name)}
+            if made:
+                # From here on nobody may take what was noted of it for true.
+                self._state.forget(path.name)
+                with ShardWriter(path) as writer:
+                    for name in reader.names:
+                        writer.add(name, made.get(name) or reader.read(name))
+        if made:
+            top = self._labeller.mapping.top
+            self._state.note(*_read_archive(path, self._names(shard), top))
+            self._pictures.forget(path)
+        return len(made)
+
     def finish(self) -> DepthInfo:
         """Checks the labels, writes their scores, then ``depth.json``: from here on they are complete."""
-        archives = [self._state.finished[name] for name in sorted(self._state.finished)]
+        archives = [self._state.finished[name] for name in map(self._name_of, self._shards)]
         sums = LabelSums.empty()
         for _, part in archives:
             sums = sums.merge(part)
@@ -203,10 +276,10 @@ class _Run:
         chunks = (chosen[start : start + micro_batch] for start in range(0, len(chosen), micro_batch))
 
         def highest(numbers: list[int]) -> float:
-            return float(self._source.quantities(numbers).max())
+            quantities = self._source.quantities(numbers)
+            return float(quantities.max(where=np.isfinite(quantities), initial=-math.inf))
 
-        # numpy's, which lets no NaN slip through
-        found = float(np.max([value for _, value in in_order(highest, chunks, jobs, 2 * jobs)]))
+        found = max(value for _, value in in_order(highest, chunks, jobs, 2 * jobs))
         if not math.isfinite(found):
             raise MdeasError(
                 f"not a number among the answers of depth network {self._labeller.info.name}; "
@@ -215,8 +288,11 @@ class _Run:
         low, most = self._labeller.network.value_range
         return low, min(most, max(_round_up(found * RANGE_HEADROOM), low + _round_up(abs(most - low) / 1000)))
 
+    def _name_of(self, shard: int) -> str:
+        return shard_name("depth", shard)
+
     def _path(self, shard: int) -> Path:
-        return self._folder / shard_name("depth", shard)
+        return self._folder / self._name_of(shard)
 
     def _name(self, shard: int, position: int) -> str:
         return sample_name("depth", shard * self._per_shard + position, self._total)
@@ -229,15 +305,14 @@ class _Run:
         path = self._path(shard)
         if not path.exists():
             self._state.finished.pop(path.name, None)
-        elif path.name not in self._state.finished:
-            self._state.finished[path.name] = _read_archive(
-                path, self._names(shard), self._labeller.mapping.top
-            )
-            self._state.save()
+            return
+        part_path(path).unlink(missing_ok=True)  # of labels that were being made again
+        if not self._state.find(path.name):
+            self._state.note(*_read_archive(path, self._names(shard), self._labeller.mapping.top))
 
     def _pieces(self) -> Iterator[_Piece]:
         """The micro-batches that are missing; opens the archives as they come."""
-        for shard in range(shard_count(self._total, self._per_shard)):
+        for shard in self._shards:
             if self._path(shard).name in self._state.finished:
                 continue
             entries, micro_batch = self._pictures.entries(shard), self._labeller.micro_batch
@@ -250,13 +325,13 @@ class _Run:
 
     def _open_writer(self, shard: int) -> int:
         """Opens the archive for writing; returns how many of its entries an earlier run has left."""
-        path = self._path(shard)
+        path = self._out / self._name_of(shard)
         writer = ShardWriter(path, resume=True)
         if writer.names != self._names(shard)[: len(writer)]:  # not ours: begin it again
             writer.abort()
             writer = ShardWriter(path)
         self._writers[shard] = writer
-        is_begun = len(writer) or kept_path(path).exists()
+        is_begun = len(writer) or kept_path(self._path(shard)).exists()
         self._sums[shard] = None if is_begun else LabelSums.empty()
         return len(writer)
 
@@ -299,10 +374,11 @@ class _Run:
     def _close(self, shard: int) -> None:
         """Gives a complete archive its name and notes it in the state."""
         record, sums = self._writers.pop(shard).close(), self._sums.pop(shard)
+        if self._out != self._folder:
+            (self._out / record.name).replace(self._path(shard))
         if sums is None:
             record, sums = _read_archive(self._path(shard), self._names(shard), self._labeller.mapping.top)
-        self._state.finished[record.name] = record, sums
-        self._state.save()
+        self._state.note(record, sums)
         kept_path(self._path(shard)).unlink(missing_ok=True)
         give_back_memory()
 

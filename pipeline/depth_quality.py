@@ -34,53 +34,71 @@ LARGEST_SHIFT = 0.18
 # Limits of what passes. The first two are of the background's own standard deviation and of all pixels.
 LEAST_SPREAD = 0.1
 MOST_HOLES = 0.002
-LEAST_CORRELATION = 0.3
-# How many times as much of a label another background or another place may leave unexplained... at most.
+END_OF_RANGE = 0.1  # what of the range a background may have where a label is 0
+LEAST_CORRELATION = 0.3  # and, with the other sign, of what is upside down
+# How many times as much of a label its background may leave unexplained as another one does, or as it does
+# itself a few pixels further.
 MOST_SWAPPED = 1.8
 MOST_SHIFTED = 1.8
 MOST_BEHIND = 0.5  # of the label's standard deviation
+# How many standard deviations a label may agree less with its background than labels on it usually do.
+MOST_DEVIATIONS = 2.5
 # Correlations above this are all the same: what is left is the object's light on the room.
-_FULL_CORRELATION = 0.9995
+FULL_CORRELATION = 0.9995
+_LEAST_DEVIATION = 0.25
+_FEWEST_SAMPLES = 5  # of a background that say what is usual on it
+_CORRELATION = 0  # where margins hold a correlation: ``fine`` has no margin
 _SAMPLES_A_TASK = 32
 
 
 class Reference:
-    """The backgrounds' own labels on the grids, (N, cells, cells)."""
+    """What the network says of the backgrounds, on the grids."""
 
-    def __init__(self, pictures: Pictures, backgrounds: Backgrounds, labeller: Labeller) -> None:
-        count, micro_batch = pictures.backgrounds, labeller.micro_batch
-        side = min(CELLS, pictures.size)
-        self.grids: Grid = np.empty((count, side, side), np.float32)
-        chunks = iter(range(-(-count // micro_batch)))
-        with closing(in_order(backgrounds.chunk, chunks, labeller.jobs, labeller.jobs + 1)) as answers:
-            for chunk, answer in answers:
-                for row, quantity in enumerate(answer, chunk * micro_batch):
-                    self.grids[row] = shrunk(np.nan_to_num(quantity), side)
-        coarse = np.stack([shrunk(grid, min(COARSE_CELLS, side)) for grid in self.grids])
-        self.coarse: Grid = coarse.reshape(count, -1)
+    def __init__(self, grids: Grid) -> None:
+        """``grids`` are (N, cells, cells)."""
+        self.grids = grids
+        coarse = np.stack([shrunk(grid, min(COARSE_CELLS, len(grid))) for grid in grids])
+        self.coarse: Grid = coarse.reshape(len(grids), -1)
+
+
+def look_at_backgrounds(pictures: Pictures, backgrounds: Backgrounds, labeller: Labeller) -> Reference:
+    """Ask the network about every background."""
+    count, micro_batch = pictures.backgrounds, labeller.micro_batch
+    side = min(CELLS, pictures.size)
+    grids = np.empty((count, side, side), np.float32)
+    chunks = iter(range(-(-count // micro_batch)))
+    with closing(in_order(backgrounds.chunk, chunks, labeller.jobs, labeller.jobs + 1)) as answers:
+        for chunk, answer in answers:
+            # Clipped as the labels are.
+            stored = labeller.mapping.quantity(labeller.mapping.values(answer))
+            for row, quantity in enumerate(stored, chunk * micro_batch):
+                grids[row] = shrunk(quantity, side)
+    return Reference(grids)
 
 
 def check_labels(
     pictures: Pictures, backgrounds: Backgrounds, labeller: Labeller
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """Scores in 0..1 of all samples, 0.5 at the limit of what passes, and indices into ``FAULTS``."""
-    reference = Reference(pictures, backgrounds, labeller)
-    scores, faults = np.zeros(pictures.samples, np.float32), np.zeros(pictures.samples, np.int8)
+    reference = look_at_backgrounds(pictures, backgrounds, labeller)
+    margins = np.zeros((pictures.samples, len(FAULTS)), np.float32)
+    used = np.zeros(pictures.samples, np.int32)
 
-    def check(numbers: range) -> list[tuple[float, int]]:
-        found = []
-        for number, bg in zip(numbers, pictures.rows(numbers.start, numbers.stop).bg.tolist(), strict=True):
-            found.append(check_label(pictures.depth(number), pictures.mask(number), bg, reference, labeller))
-        return found
+    def check(numbers: range) -> tuple[Grid, NDArray[np.int32]]:
+        rows = pictures.rows(numbers.start, numbers.stop)
+        found = [
+            label_margins(pictures.depth(number), pictures.mask(number), bg, reference, labeller)
+            for number, bg in zip(numbers, rows.bg.tolist(), strict=True)
+        ]
+        return np.stack(found), rows.bg
 
     tasks = _ranges(pictures.samples)
     results = in_order(check, tasks, labeller.jobs, 2 * labeller.jobs)
     with closing(results), Progress(pictures.samples, "checking labels", "samples") as progress:
-        for numbers, found in results:
-            for number, (score, fault) in zip(numbers, found, strict=True):
-                scores[number], faults[number] = score, fault
+        for numbers, (found, bg) in results:
+            margins[numbers.start : numbers.stop], used[numbers.start : numbers.stop] = found, bg
             progress.update(len(numbers))
-    return scores, faults
+    return judge(margins, used)
 
 
 def _ranges(total: int) -> Iterator[range]:
@@ -94,10 +112,43 @@ def summarise(scores: NDArray[np.float32], faults: NDArray[np.int8]) -> dict[str
     return {**dict(zip(FAULTS, counts, strict=True)), "mean_score": round(float(scores.mean(dtype=float)), 6)}
 
 
-def check_label(
+def judge(margins: Grid, bg: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Scores and faults from the margins of all samples (N, faults) and their backgrounds (N,).
+
+    How well labels agree with their background differs from background to background and from network to
+    network, so the limit is taken from the set: a label must not be much worse than others on its background.
+    """
+    margins = margins.copy()
+    agreement = np.arctanh(margins[:, _CORRELATION].astype(np.float64))  # Fisher's: of even spread
+    usual = np.full(int(bg.max()) + 1, np.median(agreement))
+    order = np.argsort(bg, kind="stable")
+    numbers, starts = np.unique(bg[order], return_index=True)
+    for number, members in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
+        if len(members) >= _FEWEST_SAMPLES:
+            usual[number] = np.median(agreement[members])
+    worse = usual[bg] - agreement
+    spread = max(_LEAST_DEVIATION, 1.4826 * float(np.median(np.abs(worse))))
+    disagrees = np.maximum(
+        worse / (MOST_DEVIATIONS * spread), (1 - np.tanh(agreement)) / (1 - LEAST_CORRELATION)
+    )
+    # A label without any spread is flat; it neither agrees nor not.
+    disagrees[margins[:, FAULTS.index("flat")] > 1] = 0
+    margins[:, _CORRELATION] = 0
+    margins[:, FAULTS.index("disagrees")] = np.maximum(disagrees, 0)
+    worst = margins.argmax(axis=1)
+    most = margins.max(axis=1)
+    for name in ("inverted", "hole", "flat"):  # these explain whatever else is wrong
+        worst[margins[:, FAULTS.index(name)] > 1] = FAULTS.index(name)
+    # The limit gives one half. Four digits: the last ones of a float differ from machine to machine.
+    return np.round(1 / (1 + most), 4).astype(np.float32), np.where(most > 1, worst, 0).astype(np.int8)
+
+
+def label_margins(
     values: NDArray[np.uint16], mask: NDArray[np.bool_], bg: int, reference: Reference, labeller: Labeller
-) -> tuple[float, int]:
-    """Score and fault of one label.
+) -> Grid:
+    """How far one label goes towards each limit: (faults,), 0 is perfect and 1 the limit.
+
+    The first number is the correlation with the background's label, of which :func:`judge` makes one more.
 
     Args:
         values: The stored label (S, S).
@@ -112,25 +163,25 @@ def check_label(
     covered = shrunk(mask.astype(np.float32), side)
     # Cells that the object touches or lies next to say nothing of the background.
     outside = cv2.erode((covered == 0).astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
-    if not outside.any():
+    if outside.sum() < side:
         outside = covered < 1
-    margins = _margins(label, outside, covered, bg, reference, labeller.info.nearer == "larger")
+    margins = dict.fromkeys(FAULTS, 0.0)
+    margins[FAULTS[_CORRELATION]] = FULL_CORRELATION
+    if outside.sum() >= side:  # else the object is nearly all there is
+        margins |= _margins(label, outside, covered, bg, reference, labeller.info.nearer == "larger")
     margins["hole"] = _holes(values, mask, grid, labeller) / MOST_HOLES
-    worst = max(FAULTS[1:], key=lambda name: margins[name])
-    # The limit gives one half. Four digits: the last ones of a float differ from machine to machine.
-    score = round(1 / (1 + margins[worst]), 4)
-    return score, FAULTS.index(worst) if margins[worst] > 1 else 0
+    return np.array([margins[name] for name in FAULTS], np.float32)
 
 
 def _margins(
     label: Grid, outside: NDArray[np.bool_], covered: Grid, bg: int, reference: Reference, larger: bool
 ) -> dict[str, float]:
-    """How far a label goes towards each limit: 0 is perfect, 1 is the limit."""
+    """What can be said where there is enough of the background to see."""
     grid = reference.grids[bg]
     x, y = grid[outside], label[outside]
     spread, own_spread = float(y.std()), float(x.std())
     if spread <= LEAST_SPREAD * own_spread or spread == 0:
-        return {**dict.fromkeys(FAULTS[1:], 0.0), "flat": 1e6 if own_spread else 0.0}
+        return {"flat": 1e6 if own_spread else 0.0}
     correlation = float(_correlations(x[None], y)[0])
     slope = correlation * spread / max(own_spread, 1e-12)
     inside = covered > 0.5
@@ -139,11 +190,11 @@ def _margins(
     # What the object covers, on the scale of this label.
     behind = float(np.median(slope * (grid[inside] - x.mean()) + y.mean() - label[inside])) / spread
     return {
+        FAULTS[_CORRELATION]: float(np.clip(correlation, -FULL_CORRELATION, FULL_CORRELATION)),
         "flat": LEAST_SPREAD * own_spread / spread,
         "inverted": max(0.0, -correlation) / LEAST_CORRELATION,
         "shifted": _unexplained(label, grid, outside) / MOST_SHIFTED,
         "swapped": _rivalry(label, outside, bg, reference) / MOST_SWAPPED,
-        "disagrees": (1 - max(correlation, 0.0)) / (1 - LEAST_CORRELATION),
         "behind": max(0.0, behind if larger else -behind) / MOST_BEHIND,
     }
 
@@ -179,17 +230,18 @@ def _rivalry(label: Grid, outside: NDArray[np.bool_], bg: int, reference: Refere
 
 def _left(correlation: float) -> float:
     """Share of the variance that a fit with this correlation leaves."""
-    return 1 - min(max(correlation, 0.0), _FULL_CORRELATION) ** 2
+    return 1 - min(max(correlation, 0.0), FULL_CORRELATION) ** 2
 
 
 def _holes(values: NDArray[np.uint16], mask: NDArray[np.bool_], grid: Grid, labeller: Labeller) -> float:
-    """Share of pixels at 0, where NaN ends up, in a picture whose background has no such value."""
-    empty = np.count_nonzero(values == 0)
-    if not empty:
+    """Share of pixels at 0, where NaN ends up, that have no reason to be at the far end of the range."""
+    if values.all():
         return 0.0
-    # The far end of a background may truly be 0, and an object may stand before it.
-    expected = float(np.mean(labeller.mapping.values(grid[None]) == 0))
-    return max(0.0, empty / values.size - 1.5 * expected)
+    mapping = labeller.mapping
+    # A sky may truly be 0; then the background is there too, or nearly. An object never is.
+    near_end = grid < mapping.low + END_OF_RANGE * (mapping.high - mapping.low)
+    near_end = cv2.resize(near_end.astype(np.uint8), values.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    return float(np.mean((values == 0) & (mask | ~near_end)))
 
 
 def _correlations(rows: Grid, y: Grid) -> Grid:

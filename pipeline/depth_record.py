@@ -204,7 +204,11 @@ class LabelSums:
 
 @dataclass
 class State:
-    """What the labels are made with, and the archives that are finished; saved after each."""
+    """What the labels are made with, and the archives that are finished.
+
+    Each archive has a note of its own beside the state: several processes may label one set, and to write one
+    file of all after each archive would take longer than the labels of a large set.
+    """
 
     path: Path
     properties: dict[str, Any]
@@ -212,19 +216,48 @@ class State:
     range: tuple[float, float] | None = None  # quantities of the values 0 and MAX_VALUE, once they are known
 
     def save(self) -> None:
-        """Write it atomically."""
-        archives = [
-            {"record": dataclasses.asdict(record), "sums": dataclasses.asdict(sums)}
-            for record, sums in self.finished.values()
-        ]
+        """Write it atomically, without the archives."""
         self.path.parent.mkdir(exist_ok=True)
-        write_json(self.path, {"properties": self.properties, "range": self.range, "archives": archives})
+        write_json(self.path, {"properties": self.properties, "range": self.range})
+
+    def note(self, record: ShardRecord, sums: LabelSums) -> None:
+        """An archive is finished."""
+        self.finished[record.name] = record, sums
+        content = {"record": dataclasses.asdict(record), "sums": dataclasses.asdict(sums)}
+        write_json(self._note_path(record.name), content, sync=False)
+
+    def find(self, name: str) -> bool:
+        """Whether an archive is noted, by this process or by another."""
+        if name not in self.finished and self._note_path(name).exists():
+            # A power cut may have torn it: then the archive itself is read.
+            with contextlib.suppress(MdeasError, KeyError, TypeError):
+                self._add(read_json(self._note_path(name)))
+        return name in self.finished
+
+    def forget(self, name: str) -> None:
+        """What was noted of an archive is no more."""
+        self.finished.pop(name, None)
+        self._note_path(name).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """The labels are complete: the state goes, and its folder if nothing else is in it."""
+        self.forget_notes()
         self.path.unlink()
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
+
+    def forget_notes(self) -> None:
+        """What was noted of archives is no more."""
+        self.finished.clear()
+        for path in self.path.parent.glob("depth-*.zip.json*"):
+            path.unlink()
+
+    def _note_path(self, name: str) -> Path:
+        return self.path.parent / f"{name}.json"
+
+    def _add(self, archive: dict[str, Any]) -> None:
+        record, sums = ShardRecord(**archive["record"]), archive["sums"]
+        self.finished[record.name] = record, LabelSums(PixelSums.from_json(sums["pixels"]), sums["clipped"])
 
     @classmethod
     def load(cls, path: Path) -> State:
@@ -234,12 +267,11 @@ class State:
             MdeasError: If the file is damaged.
         """
         content = read_json(path)
-        finished = {}
-        for archive in content["archives"]:
-            record, sums = ShardRecord(**archive["record"]), archive["sums"]
-            finished[record.name] = record, LabelSums(PixelSums.from_json(sums["pixels"]), sums["clipped"])
         found = content["range"]
-        return cls(path, content["properties"], finished, (found[0], found[1]) if found else None)
+        state = cls(path, content["properties"], {}, (found[0], found[1]) if found else None)
+        for archive in content.get("archives", []):  # as version 0.1 wrote it
+            state._add(archive)
+        return state
 
 
 def properties_of(labeller: Labeller, dataset_sha256: str | None, mode: str = "model") -> dict[str, Any]:
@@ -318,7 +350,9 @@ def begin(folder: Path, properties: dict[str, Any], labels: str) -> State:
     else:
         state = State(path, properties, {})
     refuse_other(folder, state.properties, properties)
-    state.save()
+    if not path.exists():
+        state.forget_notes()
+        state.save()
     (folder / DEPTH_INFO_NAME).unlink(missing_ok=True)
     return state
 

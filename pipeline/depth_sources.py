@@ -79,6 +79,11 @@ class Pictures:
         name = background_name(number, self.backgrounds)
         return self._decoded(path, name, self._reader(path, self.backgrounds), decode_png)
 
+    def forget(self, path: Path) -> None:
+        """The archive at ``path`` is another one now."""
+        with self._lock:
+            self._open.pop(path, None)
+
     def _sample(self, kind: str, number: int, decode: Callable[[bytes], NDArray[Value]]) -> NDArray[Value]:
         shard = number // self._per_shard
         path = self._folder / shard_name(kind, shard)

@@ -109,8 +109,11 @@ class LabelDepthConfig:
     runtime: str = "auto"
     accept_licence: bool = False
     jobs: int = -1
+    scheduler: str | None = None
+    part: tuple[int, int] | None = None
     pictures: Path | None = None  # label this folder of pictures instead of a data set
     out: Path = Path("depth")  # where the labels of ``pictures`` go
+    relabel_bad: bool = False
     overwrite: bool = False
 
 
