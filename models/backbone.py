@@ -1,4 +1,4 @@
-"""timm backbones, imported with a guard against the one broken pair of wheels that is easy to install."""
+"""timm backbones, and a guard against the one broken pair of wheels that is easy to install."""
 
 from __future__ import annotations
 
@@ -29,36 +29,39 @@ def create_backbone(name: str, **kwargs: Any) -> nn.Module:
     Raises:
         MdeasError: If timm cannot be imported.
     """
-    timm = _import_timm()
+    timm = import_library("timm")
     options = {"pretrained": False, **kwargs}
     network: nn.Module = timm.create_model(name, **options)
     return network
 
 
-def _import_timm() -> Any:
-    """timm, also beside a torchvision whose compiled operators do not fit this torch.
+def import_library(name: str) -> Any:
+    """A library that imports torchvision, also beside one whose compiled operators do not fit this torch.
 
-    timm imports torchvision. A CPU build of torch beside the torchvision of the ordinary package index (built
+    A CPU build of torch beside the torchvision of the ordinary package index (built
     for CUDA) fails there: torchvision describes operators (``nms``, ``qnms``) that its library could not
     register. Nothing here calls those operators, so after that very error, and only then, they are declared
     without a body and the import is tried again. A call of one would fail with torch's own message.
+
+    Raises:
+        MdeasError: If it cannot be imported.
     """
     try:
-        return importlib.import_module("timm")
+        return importlib.import_module(name)
     except RuntimeError as error:
         if _MISSING_OPERATOR not in str(error) or _libraries:
-            raise MdeasError(f"timm cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
+            raise MdeasError(f"{name} cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
     except ImportError as error:
-        raise MdeasError(f"timm cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
+        raise MdeasError(f"{name} cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     _libraries.append(library)
     for operator in ("nms", "qnms"):
         schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         library.define(schema)  # type: ignore[no-untyped-call]
     try:
-        return importlib.import_module("timm")
+        return importlib.import_module(name)
     except (ImportError, RuntimeError) as error:
-        raise MdeasError(f"timm cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
+        raise MdeasError(f"{name} cannot be imported: {_first_line(error)}; {_SAME_SOURCE}") from error
 
 
 def _first_line(error: BaseException) -> str:

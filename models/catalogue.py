@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from . import MODELS, create_model
-from .depth import DEPTH_MODELS, create_depth_network
+from .depth import create_depth_network
+from .depth_hub import ALIASES, PERMISSIVE
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ class DualHeadEntry:
 
 @dataclass(frozen=True)
 class DepthEntry:
-    """A network for picture -> depth label."""
+    """A network for picture -> depth label; ``parameters`` None: known once the weights are here."""
 
     name: str
-    parameters: int
+    parameters: int | None
     kind: str
     nearer: str
     licence: str
@@ -55,13 +56,20 @@ class ModelsReport:
         ]  # fmt: skip
         depth = [("label-depth --model", "parameters", "gives", "nearer is", "licence", "weights")]
         depth += [
-            (entry.name, f"{entry.parameters:,}", entry.kind, entry.nearer, entry.licence, entry.weights)
+            (
+                entry.name, f"{entry.parameters:,}" if entry.parameters else "", entry.kind, entry.nearer,
+                entry.licence, entry.weights,
+            )
             for entry in self.depth
-        ]
+        ]  # fmt: skip
         return (
             f"From (background, composite) to depth and mask\n{_table(dual)}\n\n"
-            f"From a picture to its depth\n{_table(depth)}"
+            f"From a picture to its depth\n{_table(depth)}\n{_OTHERS}"
         )
+
+
+# Whatever has no name of its own here.
+_OTHERS = """Also: OWNER/NAME or OWNER/NAME@REVISION of the Hugging Face hub, and a folder that holds such a network"""
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -83,8 +91,14 @@ def list_models() -> ModelsReport:
                 name, model.parameters_count, outputs, model.minimum, model.multiple, "MIT", "by mdeas train"
             )
         )
-    depth = []
-    for name in DEPTH_MODELS:
-        info = create_depth_network(name, None, torch.device("cpu")).info
-        depth.append(DepthEntry(name, info.parameters, info.kind, info.nearer, info.licence, info.source))
-    return ModelsReport(tuple(dual), tuple(depth))
+    return ModelsReport(tuple(dual), _depth_entries())
+
+
+def _depth_entries() -> tuple[DepthEntry, ...]:
+    info = create_depth_network("bundled", None, torch.device("cpu")).info
+    entries = [DepthEntry("bundled", info.parameters, info.kind, info.nearer, info.licence, info.source)]
+    for name, alias in ALIASES.items():
+        nearer = "larger" if alias.kind == "relative_disparity" else "smaller"
+        licence = alias.licence if alias.licence in PERMISSIVE else f"{alias.licence} (--accept-licence)"
+        entries.append(DepthEntry(name, None, alias.kind, nearer, licence, f"hf.co/{alias.repository}"))
+    return tuple(entries)

@@ -7,6 +7,20 @@ import torch
 from .. import MdeasError
 
 
+def choose_devices(names: str) -> list[torch.device]:
+    """Devices with commas between them, such as ``cuda:0,cuda:1``, each as :func:`choose_device` takes it.
+
+    Raises:
+        MdeasError: If one is not here, or they are of several sorts, which round differently.
+    """
+    devices = [choose_device(name.strip()) for name in names.split(",")]
+    if len({device.type for device in devices}) > 1:
+        raise MdeasError(
+            f"devices of several sorts: {names}; they round differently, use one sort (--device)"
+        )
+    return devices
+
+
 def choose_device(name: str) -> torch.device:
     """``auto`` takes CUDA, then Apple's MPS, then the CPU; anything else is taken at its word.
 

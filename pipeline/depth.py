@@ -7,18 +7,18 @@ answers of the network. ``depth_archives`` streams a data set through it, ``dept
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..models.depth import DepthNetwork, create_depth_network
-from ..models.device import choose_device
+from ..models.device import choose_devices
 from .depth_archives import label_archives
 from .depth_pictures import label_pictures
-from .depth_record import LabelDepthReport, Mapping
+from .depth_record import LabelDepthReport, Mapping, made_with
 from .manifest import read_manifest
 from .options import LabelDepthConfig
 from .parallel import usable_cores
@@ -36,15 +36,26 @@ def label_depth(config: LabelDepthConfig) -> LabelDepthReport:
     """
     if config.pictures is None:
         read_manifest(config.dataset)  # before torch's network: a wrong path is said at once
-    device = choose_device(config.device)
-    network = create_depth_network(config.model, config.weights, device)
-    labeller = Labeller(network, device, config.micro_batch, config.jobs, config.bits)
+    devices = choose_devices(config.device)
+    dtype, runtime = _computation(config)
+    networks = [
+        create_depth_network(config.model, config.weights, device, dtype, runtime, config.accept_licence)
+        for device in devices
+    ]
+    labeller = Labeller(networks[0], devices[0], config.micro_batch, config.jobs, config.bits)
+    labeller.share(list(zip(networks, devices, strict=True))[1:])
     with labeller.ready():
         if config.pictures is not None:
             return label_pictures(config.pictures, config.out, labeller, config.overwrite)
-        return label_archives(
-            config.dataset, labeller, config.batch, config.overwrite, config.mode, config.relabel_bad
-        )
+        return label_archives(config.dataset, labeller, config.batch, config.overwrite, config.mode)
+
+
+def _computation(config: LabelDepthConfig) -> tuple[str, str]:
+    """Precision and runtime; where labels are there already, ``auto`` is what they were made with."""
+    folder = config.dataset if config.pictures is None else config.out
+    there = {} if config.overwrite else made_with(folder)
+    dtype = there.get("precision", "auto") if config.dtype == "auto" else config.dtype
+    return dtype, there.get("runtime", "auto") if config.runtime == "auto" else config.runtime
 
 
 class Labeller:
@@ -55,20 +66,27 @@ class Labeller:
     depend on how many threads there are.
     """
 
-    precision, runtime = "float32", "torch"
-
     def __init__(
         self, network: DepthNetwork, device: torch.device, micro_batch: int, jobs: int, bits: int = 16
     ) -> None:
         """``jobs`` -1 is a thread a core; ``bits`` as in :class:`.depth_record.Mapping`."""
         self.network = network
         self.info = network.info
+        self.precision, self.runtime = network.info.precision, network.info.runtime
         self.device = device
         self.micro_batch = micro_batch
         self.jobs = jobs if jobs > 0 else usable_cores()
         self.mapping = Mapping(*network.value_range, bits)
-        # A GPU has one queue: passes issued one after the other share their memory in its order.
-        self._turn = threading.Lock() if device.type != "cpu" else contextlib.nullcontext()
+        self._free: SimpleQueue[tuple[DepthNetwork, torch.device]] = SimpleQueue()
+        self.share([(network, device)])
+
+    def share(self, copies: Sequence[tuple[DepthNetwork, torch.device]]) -> None:
+        """Let copies of the network, each on its device, take micro-batches: whichever is free the next."""
+        for copy in copies:
+            # A GPU has one queue: passes issued one after the other share their memory in its order. On a CPU
+            # each thread computes.
+            for _ in range(self.jobs if copy[1].type == "cpu" else 1):
+                self._free.put(copy)
 
     def use_range(self, low: float, high: float) -> None:
         """Store quantities from ``low`` to ``high``; others are clipped."""
@@ -93,7 +111,11 @@ class Labeller:
 
     def answer(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network says of pictures (B, H, W, 3), (B, H, W); may hold NaN or infinity."""
-        with torch.inference_mode(), self._turn:
-            # (B, 3, H, W) over the bytes of (B, H, W, 3): channels_last without a copy.
-            answer = self.network.predict(torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2))
-            return np.asarray(answer.float().cpu().numpy(), np.float32)
+        network, device = self._free.get()
+        try:
+            with torch.inference_mode():
+                # (B, 3, H, W) over the bytes of (B, H, W, 3): channels_last without a copy.
+                answer = network.predict(torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2))
+                return np.asarray(answer.float().cpu().numpy(), np.float32)
+        finally:
+            self._free.put((network, device))

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from mdeas.models.backbone import _import_timm
+from mdeas.models.backbone import import_library
 from mdeas.models.ssim import (
     SSIM_C1,
     SSIM_C2,
@@ -80,7 +80,7 @@ def test_ssim_inside_is_that_of_scikit_image(pair: tuple[Tensor, Tensor]) -> Non
 
 
 def test_ssim_inside_is_that_of_torchmetrics_and_monai(pair: tuple[Tensor, Tensor]) -> None:
-    _import_timm()  # torchmetrics too cannot be imported beside a torchvision made for another torch
+    import_library("timm")  # torchmetrics too cannot be imported beside a torchvision made for another torch
     torchmetrics = pytest.importorskip("torchmetrics.functional.image")
     monai = pytest.importorskip("monai.losses")
     x, y = (part.detach() for part in pair)
