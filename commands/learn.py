@@ -79,15 +79,34 @@ def train(**options: Any) -> Report:
     type=click.IntRange(min=0),
     help="Validation samples to disturb in many ways; 0: none.",
 )
+@option(
+    "--pair", type=FILE, nargs=2, metavar="BG FRAME", help="Judge one background and frame, not a data set."
+)
+@option("--mask", of=EvaluateConfig, type=FILE, help="True mask of --pair's frame.")
+@option(
+    "--cdnet",
+    of=EvaluateConfig,
+    type=FOLDER,
+    help="Judge a change-detection benchmark: category/video with input and groundtruth.",
+)
 def evaluate(**options: Any) -> Report:
     """Metrics of a checkpoint on every validation stratum, beside the baseline that learns nothing.
 
     Then the same under shifts, changes of light, noise, coding, shadows and blur: evaluation.json, with a
     plot, beside the checkpoint.
     """
+    config = EvaluateConfig(**options)
+    if config.pair:
+        from ..models.pairs import evaluate_pair
+
+        return evaluate_pair(config)
+    if config.cdnet:
+        from ..models.cdnet import evaluate_cdnet
+
+        return evaluate_cdnet(config)
     from ..models.evaluate import evaluate
 
-    return evaluate(EvaluateConfig(**options))
+    return evaluate(config)
 
 
 @command("compare", "Several networks under one budget.")

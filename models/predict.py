@@ -130,12 +130,12 @@ def infer(
     network: DualHeadNet, bg: Pixels, frame: Pixels, size: tuple[int, int], device: torch.device
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
     """Depth label in 0..1 and foreground probability, (H, W) each at the frame's size."""
-    inputs = [torch.from_numpy(_resize(picture, size)).permute(2, 0, 1)[None] for picture in (bg, frame)]
+    inputs = [torch.from_numpy(resized(picture, size)).permute(2, 0, 1)[None] for picture in (bg, frame)]
     raw = network(*(picture.to(device).float() / 255 for picture in inputs))
     found = heads(network, raw)
     shape = frame.shape[:2]
     depth, mask = (
-        None if part is None else _resize(part[0, 0].float().clamp(0, 1).cpu().numpy(), shape)
+        None if part is None else resized(part[0, 0].float().clamp(0, 1).cpu().numpy(), shape)
         for part in (found.depth, found.mask)
     )
     if mask is None:
@@ -164,7 +164,7 @@ def write_outputs(
     height, width = pixels.shape[:2]
     factor = PANEL_SIDE / max(height, width)
     panel = (max(1, round(height * factor)), max(1, round(width * factor)))
-    row = [_resize(picture, panel) for picture in panels]
+    row = [resized(picture, panel) for picture in panels]
     write_bytes(overview_path, encode_png(sheet([row], COLUMNS[: len(row)])))
     return Prediction(
         frame=str(frame),
@@ -175,7 +175,8 @@ def write_outputs(
     )
 
 
-def _resize(picture: Any, size: tuple[int, int]) -> Any:
+def resized(picture: Any, size: tuple[int, int]) -> Any:
+    """An array at height and width ``size``: by area when it shrinks, else bilinearly."""
     height, width = size
     if picture.shape[:2] == size:
         return picture
