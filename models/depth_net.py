@@ -1,8 +1,11 @@
 """The bundled depth network: a timm backbone and a light decoder that answer with log inverse depth.
 
 Built for CPUs: dense and group convolutions, ReLU, BatchNorm and no more: bfloat16 pays in training, and
-every BatchNorm folds into its convolution for inference. The coarsest cells are told of the whole picture and
-of their place in it, because the layout of a room is a question about both.
+nearly every BatchNorm folds into its convolution for inference. The coarsest cells are told of the whole
+picture and of their place in it, because the layout of a room is a question about both.
+
+Rendered rooms are not photographs: deep features of a photograph have another mean and spread, and a plain
+BatchNorm hands the difference on. So the deep norms (:class:`PictureBatchNorm`) mix in the picture's own.
 """
 
 from __future__ import annotations
@@ -30,16 +33,61 @@ STRIDE = 32  # sides of the input are multiples of this
 INPUT_MEAN = 0.45
 INPUT_STD = 0.25
 _COORDINATES = 2
+DEEP_STAGES = 2  # at strides 16 and 32: the earlier norms made no difference on real frames
 # Mean log inverse depth of the rendered scenes: the head starts there.
 OUTPUT_BIAS = -0.75
 
 
 @dataclass(frozen=True)
 class DepthNetConfig:
-    """The shape of the network: ``widths`` are the decoder's channels, coarsest level first."""
+    """The shape of the network: ``widths`` are the decoder's channels, coarsest level first.
+
+    ``own_share`` is the share of the picture's own statistics in the norms of the backbone's last two stages.
+    """
 
     backbone: str = "regnetx_002"
     widths: tuple[int, int, int, int, int] = (128, 96, 64, 48, 32)
+    own_share: float = 0.2
+
+
+class PictureBatchNorm(nn.BatchNorm2d):
+    """BatchNorm whose statistics are partly each picture's own, in training and afterwards.
+
+    A fixed share of adaptation to covariate shift from one picture (Schneider et al. 2020, arXiv:2006.16971).
+    What shares the batch does not matter in evaluation: the rest are the running statistics.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d, own_share: float) -> None:
+        """Takes the place of ``norm``, which may carry timm's activation, with parameters of its own."""
+        super().__init__(norm.num_features, norm.eps, norm.momentum)
+        self.own_share = own_share
+        self.act = getattr(norm, "act", nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        var, mean = self._shared(x.float())
+        own_var, own_mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)  # (B, C)
+        share = self.own_share
+        mixed_mean = torch.lerp(mean.expand_as(own_mean), own_mean, share)
+        # of a mixture of two distributions
+        mixed_var = (1 - share) * var + share * own_var + share * (1 - share) * (own_mean - mean).square()
+        scale = self.weight * torch.rsqrt(mixed_var + self.eps)
+        shift = self.bias - mixed_mean * scale
+        y = x * scale[:, :, None, None].to(x.dtype) + shift[:, :, None, None].to(x.dtype)
+        normed: Tensor = self.act(y)
+        return normed
+
+    def _shared(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Variance and mean (C,): the batch's in training, the running ones afterwards."""
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        if not self.training:
+            return self.running_var, self.running_mean
+        var, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+        with torch.no_grad():
+            count = x.numel() / x.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * count / max(1.0, count - 1), self.momentum)
+        return var, mean
 
 
 class ConvBlock(nn.Sequential):
@@ -87,6 +135,7 @@ class DepthNet(nn.Module):
         super().__init__()
         self.config = config = config or DepthNetConfig()
         self.backbone = create_backbone(config.backbone, features_only=True)
+        _mix_in_own_statistics(self.backbone, config.own_share)
         taps = list(self.backbone.feature_info.channels())[::-1]  # type: ignore[union-attr, operator]
         if len(taps) != len(config.widths):
             raise ValueError(f"{config.backbone} has {len(taps)} feature maps, expected {len(config.widths)}")
@@ -132,6 +181,15 @@ class DepthNet(nn.Module):
         return x.squeeze(1)
 
 
+def _mix_in_own_statistics(backbone: nn.Module, share: float) -> None:
+    """Put :class:`PictureBatchNorm` into the backbone's last two stages, in place."""
+    for stage in list(backbone.children())[-DEEP_STAGES:]:
+        for block in list(stage.modules()):
+            for name, norm in list(block.named_children()):
+                if isinstance(norm, nn.BatchNorm2d):
+                    setattr(block, name, PictureBatchNorm(norm, share))
+
+
 def network_size(height: int, width: int, area: int) -> tuple[int, int]:
     """Height and width, multiples of 32 with about ``area`` pixels, closest to the picture's aspect."""
     ideal_height, ideal_width = math.sqrt(area * height / width), math.sqrt(area * width / height)
@@ -161,7 +219,7 @@ def log_disparity(network: nn.Module, rgb: Tensor, looks: tuple[tuple[int, bool]
 
 
 def fuse_batch_norm(network: nn.Module) -> nn.Module:
-    """Fold every BatchNorm that follows a convolution into it, in place; for inference only.
+    """Fold every plain BatchNorm that follows a convolution into it, in place; for inference only.
 
     Knows this module's :class:`ConvBlock` and timm's ``conv`` + ``bn`` blocks, whose BatchNorm may carry the
     activation.
@@ -173,6 +231,8 @@ def fuse_batch_norm(network: nn.Module) -> nn.Module:
             module[1] = nn.Identity()
             continue
         conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if isinstance(norm, PictureBatchNorm):
+            continue
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(conv, norm)
             module.bn = getattr(norm, "act", nn.Identity())

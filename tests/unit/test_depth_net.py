@@ -15,6 +15,7 @@ from mdeas.models.depth_eval import fitted_metrics, frame_names, stands_out
 from mdeas.models.depth_loss import LossWeights, band_loss, depth_loss, gradient_loss
 from mdeas.models.depth_net import (
     DepthNet,
+    PictureBatchNorm,
     fuse_batch_norm,
     load_weights,
     network_size,
@@ -70,7 +71,8 @@ def test_fused_network_gives_the_same_answers(network: DepthNet, weights: Path) 
     with torch.no_grad():
         expected = copy(picture)
         fused = fuse_batch_norm(copy)
-        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fused.modules())
+        left = {type(module) for module in fused.modules() if isinstance(module, torch.nn.BatchNorm2d)}
+        assert left == {PictureBatchNorm}
         torch.testing.assert_close(fused(picture), expected, rtol=0, atol=1e-4)
 
 
@@ -253,3 +255,31 @@ def test_another_runtime_error_of_timm_is_not_papered_over(monkeypatch: pytest.M
     monkeypatch.setattr(importlib, "import_module", broken)
     with pytest.raises(MdeasError, match="out of luck"):
         backbone.create_backbone("regnetx_002")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_without_own_share_the_norm_is_batch_norm(training: bool) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.BatchNorm2d(5)
+    mixed = PictureBatchNorm(plain, own_share=0.0)
+    for _ in range(3):
+        x = torch.randn(4, 5, 6, 7) * 3 + 1
+        torch.testing.assert_close(mixed.train()(x), plain.train()(x))
+    torch.testing.assert_close(mixed.running_mean, plain.running_mean)
+    torch.testing.assert_close(mixed.running_var, plain.running_var)
+    x = torch.randn(2, 5, 3, 3)
+    torch.testing.assert_close(mixed.train(training)(x), plain.train(training)(x))
+
+
+def test_with_nothing_but_own_statistics_the_norm_is_instance_norm() -> None:
+    x = torch.randn(4, 5, 6, 7, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    norm = PictureBatchNorm(torch.nn.BatchNorm2d(5), own_share=1.0)
+    torch.testing.assert_close(norm.eval()(x), torch.nn.functional.instance_norm(x))
+
+
+def test_own_statistics_take_away_part_of_a_shift() -> None:
+    """A picture whose features lie beside what was trained comes nearer to it, by the share."""
+    x = torch.randn(1, 2, 50, 50, generator=torch.Generator().manual_seed(0))
+    norm = PictureBatchNorm(torch.nn.BatchNorm2d(2), own_share=0.2).eval()
+    moved = norm(x + 4).mean().detach()
+    assert pytest.approx(float(moved), rel=0.02) == 0.8 * 4 / (1 + 0.16 * 16) ** 0.5
