@@ -14,7 +14,7 @@ import contextlib
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,22 +64,48 @@ class SampleIndex:
     starts: NDArray[np.int64]
 
 
-def entry_index(folder: Path, kind: str, total: int, per_shard: int) -> NDArray[np.void]:
-    """Place, size and CRC of every sample of ``kind``, an ``ENTRY`` each; ``MISSING`` where there is none."""
+@dataclass(frozen=True)
+class EntryIndex:
+    """Where the samples of one kind lie.
+
+    Args:
+        entries: An ``ENTRY`` for each sample: place, size and CRC in its archive; ``MISSING`` if not found.
+        sizes: Of the archives in bytes, int64, -1 for one that was not there.
+        modified_ns: When the newest of them was modified.
+    """
+
+    entries: NDArray[np.void]
+    sizes: NDArray[np.int64]
+    modified_ns: int
+
+    def fits(self, number: int, size: int, modified_ns: int) -> bool:
+        """Whether archive ``number`` can still be the one that this was made from."""
+        return size == self.sizes[number] and modified_ns <= self.modified_ns
+
+
+def entry_index(folder: Path, kind: str, total: int, per_shard: int, fresh: bool = False) -> EntryIndex:
+    """Where the samples of ``kind`` lie, as it was saved, or made anew: ``fresh``, or nothing saved.
+
+    Whoever opens an archive asks whether the index ``fits`` it: looking at all of a thousand archives
+    beforehand would be most of the time that opening a data set takes.
+    """
     shards = shard_count(total, per_shard)
-    paths = [f"{folder}/{shard_name(kind, number)}" for number in range(shards)]
-
-    def build() -> Arrays:
-        entries = np.zeros(total, ENTRY)
-        entries["offset"] = MISSING
-        for number, path in enumerate(paths):
-            start = number * per_shard
-            with contextlib.suppress(MdeasError):  # reading one of its samples will say so
-                _read_directory(Path(path), kind, start, total, entries[start : start + per_shard])
-        return {"entries": entries}
-
-    found = _saved_or_built(folder, kind, paths, {"entries": (ENTRY, total)}, build, total)
-    return found["entries"]  # type: ignore[return-value]
+    layout: Layout = {"sizes": (np.int64, shards), "entries": (ENTRY, total)}
+    path = folder / INDEX_NAME / kind
+    saved = None if fresh else _load(path, layout, total)
+    if saved is not None:
+        arrays, modified_ns = saved
+        return EntryIndex(arrays["entries"], arrays["sizes"], modified_ns)  # type: ignore[arg-type]
+    paths = [folder / shard_name(kind, number) for number in range(shards)]
+    sizes, modified_ns = _state(paths)  # before reading: what changes meanwhile is newer than the index
+    entries = np.zeros(total, ENTRY)
+    entries["offset"] = MISSING
+    for number, archive in enumerate(paths):
+        start = number * per_shard
+        with contextlib.suppress(MdeasError):  # reading one of its samples will say so
+            _read_directory(archive, kind, start, total, entries[start : start + per_shard])
+    _save(path, layout, {"sizes": sizes, "entries": entries}, modified_ns, total)
+    return EntryIndex(entries, sizes, modified_ns)
 
 
 def sample_index(folder: Path, total: int) -> SampleIndex:
@@ -89,51 +115,41 @@ def sample_index(folder: Path, total: int) -> SampleIndex:
         MdeasError: If the sample table is missing, damaged or of another length.
     """
     layout: Layout = {
+        "sizes": (np.int64, 1),
         "bg": (np.int32, total),
         "by_split": (np.int32, total),
         "starts": (np.int64, len(SPLITS) + 1),
     }
-    paths = [f"{folder}/{SAMPLES_NAME}"]
-    found = _saved_or_built(
-        folder, "samples", paths, layout, lambda: _read_table(Path(paths[0]), total), total
-    )
-    return SampleIndex(**found)  # type: ignore[arg-type]
-
-
-def _saved_or_built(
-    folder: Path, name: str, sources: Sequence[str], layout: Layout, build: Callable[[], Arrays], total: int
-) -> Arrays:
-    """The arrays in the file ``name``; built, and saved for a large set, where it is missing or outdated."""
-    path = folder / INDEX_NAME / name
-    sizes, newest = _state(sources)  # before building: what changes meanwhile is newer than the index
-    layout = {"sizes": (np.int64, len(sources)), **layout}
-    saved = _map(path, layout) if total >= SAVED_FROM_SAMPLES else None
-    if saved is not None and np.array_equal(saved["sizes"], sizes) and newest <= path.stat().st_mtime_ns:
-        arrays = saved
+    table, path = folder / SAMPLES_NAME, folder / INDEX_NAME / "samples"
+    sizes, modified_ns = _state([table])
+    saved = _load(path, layout, total)
+    if saved is not None and saved[0]["sizes"] == sizes and modified_ns <= saved[1]:
+        arrays = saved[0]
     else:
-        arrays = {"sizes": sizes, **build()}
-        if total >= SAVED_FROM_SAMPLES:
-            with contextlib.suppress(OSError):  # a read-only folder: this process goes on without
-                _save(path, layout, arrays, newest)
-    return {key: array for key, array in arrays.items() if key != "sizes"}
+        arrays = {"sizes": sizes, **_read_table(table, total)}
+        _save(path, layout, arrays, modified_ns, total)
+    return SampleIndex(arrays["bg"], arrays["by_split"], arrays["starts"])  # type: ignore[arg-type]
 
 
-def _state(paths: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+def _state(paths: Sequence[Path]) -> tuple[NDArray[np.int64], int]:
     """Size of each file, -1 where there is none, and when the newest was modified, in ns."""
     sizes, newest = np.full(len(paths), -1, np.int64), 0
     for number, path in enumerate(paths):
         with contextlib.suppress(OSError):
-            found = os.stat(path)  # noqa: PTH116 - a thousand, and a Path takes thrice as long
+            found = path.stat()
             sizes[number] = found.st_size
             newest = max(newest, found.st_mtime_ns)
     return sizes, newest
 
 
-def _map(path: Path, layout: Layout) -> Arrays | None:
-    """The arrays of a saved index, mapped into memory; None if there is no file of this form."""
+def _load(path: Path, layout: Layout, total: int) -> tuple[Arrays, int] | None:
+    """The arrays of a saved index, mapped into memory, and its date; None if there is none of this form."""
+    if total < SAVED_FROM_SAMPLES:
+        return None
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            modified_ns = os.fstat(file.fileno()).st_mtime_ns
     except (OSError, ValueError):
         return None
     head = _head(layout)
@@ -144,7 +160,7 @@ def _map(path: Path, layout: Layout) -> Arrays | None:
     for name, (dtype, count) in layout.items():
         arrays[name] = np.frombuffer(data, dtype, count, position)
         position += _padded((dtype, count))
-    return arrays
+    return arrays, modified_ns
 
 
 def _head(layout: Layout) -> bytes:
@@ -157,23 +173,29 @@ def _padded(form: tuple[DTypeLike, int]) -> int:
     return -(-np.dtype(form[0]).itemsize * form[1] // _ALIGNMENT) * _ALIGNMENT
 
 
-def _save(path: Path, layout: Layout, arrays: Arrays, modified_ns: int) -> None:
-    """Write an index file, dated as the newest of its sources; of two writers at once, either may win."""
-    path.parent.mkdir(exist_ok=True)
-    descriptor, unfinished = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_head(layout))
-            for name, form in layout.items():
-                file.write(arrays[name].tobytes().ljust(_padded(form), b"\0"))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(unfinished).chmod(0o644)  # it holds no secrets, and others may read the data set too
-        os.utime(unfinished, ns=(modified_ns, modified_ns))
-        Path(unfinished).replace(path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
+def _save(path: Path, layout: Layout, arrays: Arrays, modified_ns: int, total: int) -> None:
+    """Save the index of a large data set, dated as the newest file that it was made from.
+
+    Of two writers at once, either may win. Where nothing can be written, nothing is.
+    """
+    if total < SAVED_FROM_SAMPLES:
+        return
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        descriptor, unfinished = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_head(layout))
+                for name, form in layout.items():
+                    file.write(arrays[name].tobytes().ljust(_padded(form), b"\0"))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(unfinished).chmod(0o644)  # it holds no secrets, and others may read the data set too
+            os.utime(unfinished, ns=(modified_ns, modified_ns))
+            Path(unfinished).replace(path)
+        except BaseException:
+            Path(unfinished).unlink(missing_ok=True)
+            raise
 
 
 def _read_directory(path: Path, kind: str, start: int, total: int, entries: NDArray[np.void]) -> None:

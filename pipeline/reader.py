@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import MdeasError
 from . import images
-from .index import MISSING, SampleIndex, entry_index, sample_index
+from .index import MISSING, EntryIndex, SampleIndex, entry_index, sample_index
 from .manifest import (
     BACKGROUNDS_NAME,
     SAMPLES_NAME,
@@ -52,6 +53,20 @@ def _allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage is collected within: a large set has thousands of records, and with torch loaded, one
+    collection set off by making them takes ten times as long as they do.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class PictureCache:
     """The pictures asked for last, up to so many bytes; safe in threads."""
 
@@ -86,11 +101,13 @@ class DatasetReader:
             MdeasError: If there is no finished data set at ``root``.
         """
         self.root = Path(root)
-        self.manifest: DatasetManifest = read_manifest(self.root)
+        with _collector_paused():
+            self.manifest: DatasetManifest = read_manifest(self.root)
         self.size: int = int(self.manifest.options["size"])
         self._total: int = int(self.manifest.totals["samples"])
         _allow_open_files(3 * shard_count(self._total, self.manifest.samples_per_shard))
-        self._entries: dict[str, NDArray[np.void]] = {}
+        self._lock = threading.Lock()
+        self._indices: dict[str, EntryIndex] = {}
         self._archives: dict[tuple[str, int], ShardReader] = {}
         self._name_bytes: dict[str, int] = {}
         self._backgrounds = PictureCache()
@@ -159,13 +176,12 @@ class DatasetReader:
         """The file of sample ``index`` in the archives of ``kind``: fg_bg, mask or depth."""
         if not 0 <= index < self._total:
             raise IndexError(f"expected a sample number below {len(self)}, got {index}")
-        entries = self._entries.get(kind)
-        if entries is None:
-            entries = self._open(kind)
-        offset, size, crc = entries[index].item()
         shard = index // self.manifest.samples_per_shard
+        archive = self._archives.get((kind, shard))
+        if archive is None:
+            archive = self._archive(kind, shard)
+        offset, size, crc = self._indices[kind].entries[index].item()
         if offset != MISSING:
-            archive = self._archives.get((kind, shard)) or self._archive(kind, shard)
             data = archive.read_at(offset, size, crc, self._name_bytes[kind])
             if data is not None:
                 return data
@@ -176,7 +192,8 @@ class DatasetReader:
     @property
     def depth_info(self) -> DepthInfo | None:
         """What the depth labels are; None before ``mdeas label-depth`` has ended."""
-        return read_depth_info(self.root)
+        with _collector_paused():
+            return read_depth_info(self.root)
 
     @property
     def has_depth(self) -> bool:
@@ -187,16 +204,17 @@ class DatasetReader:
         shards = shard_count(len(self), self.manifest.samples_per_shard)
         return all(shard_name("depth", number) in there for number in range(shards))
 
-    def _open(self, kind: str) -> NDArray[np.void]:
-        self._name_bytes[kind] = len(sample_name(kind, 0, len(self)).encode())
-        entries = entry_index(self.root, kind, len(self), self.manifest.samples_per_shard)
-        self._entries[kind] = entries
-        return entries
-
     def _archive(self, kind: str, shard: int) -> ShardReader:
-        # setdefault: of two threads at once, both get the same one.
+        """Open an archive, and make the index anew if it is not of this archive."""
         archive = ShardReader(self.root / shard_name(kind, shard))
-        return self._archives.setdefault((kind, shard), archive)
+        form = self.root, kind, len(self), self.manifest.samples_per_shard
+        with self._lock:
+            if kind not in self._indices:
+                self._name_bytes[kind] = len(sample_name(kind, 0, len(self)).encode())
+                self._indices[kind] = entry_index(*form)
+            if not self._indices[kind].fits(shard, *archive.state()):
+                self._indices[kind] = entry_index(*form, fresh=True)
+            return self._archives.setdefault((kind, shard), archive)
 
     @cached_property
     def _bg_archive(self) -> ShardReader:

@@ -365,6 +365,15 @@ class ShardReader:
         data = raw[start:] if shift == start else os.pread(descriptor, size, offset + shift)
         return data if crc32(data) == crc else None
 
+    def state(self) -> tuple[int, int]:
+        """Bytes of the open archive, and when it was last modified, in ns.
+
+        Raises:
+            MdeasError: If the archive cannot be opened.
+        """
+        found = os.fstat(self._open())
+        return found.st_size, found.st_mtime_ns
+
     def find(self, name: str) -> tuple[int, int, int] | None:
         """Offset, size and CRC of an entry, as ``read_at`` takes them; None if there is no such entry."""
         entries = self._directory()

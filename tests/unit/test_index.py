@@ -52,7 +52,7 @@ def rewrite(path: Path, change: Callable[[list[tuple[str, bytes]]], list[tuple[s
 def test_entries_are_those_of_the_archives(indexed: Path) -> None:
     for kind in KINDS:
         archive = ShardReader(indexed / f"{kind}-00000.zip")
-        entries = entry_index(indexed, kind, 72, 1000)
+        entries = entry_index(indexed, kind, 72, 1000).entries
         assert entries.dtype == ENTRY
         assert [tuple(entry) for entry in entries.tolist()] == [archive.find(name) for name in archive.names]
 
@@ -63,7 +63,7 @@ def test_a_saved_index_is_mapped_not_made(indexed: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(index, "_read_directory", never)
     monkeypatch.setattr(index, "_read_table", never)
     assert read_all(indexed) == expected
-    assert not entry_index(indexed, "mask", 72, 1000).flags.writeable
+    assert not entry_index(indexed, "mask", 72, 1000).entries.flags.writeable
 
 
 def test_equal_data_sets_have_equal_indices(indexed: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_longer_archive_is_read_as_it_is(indexed: Path) -> None:
     rewrite(path, lambda entries: [(name, data + b"more") for name, data in entries])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert all(data.endswith(b"more") for data in read_all(indexed)[72:])
-    assert entry_index(indexed, "mask", 72, 1000)["size"][0] == len(read_all(indexed)[72])
+    assert entry_index(indexed, "mask", 72, 1000).entries["size"][0] == len(read_all(indexed)[72])
 
 
 def test_archives_of_other_programs_are_indexed(indexed: Path) -> None:
@@ -131,13 +131,13 @@ def test_archives_of_other_programs_are_indexed(indexed: Path) -> None:
             info.extra = b"\x99\x99\x04\x00abcd"
             target.writestr(info, data)
     assert read_all(indexed) == expected
-    assert (entry_index(indexed, "mask", 72, 1000)["offset"] != MISSING).all()
+    assert (entry_index(indexed, "mask", 72, 1000).entries["offset"] != MISSING).all()
 
 
 @pytest.mark.parametrize("name", ["mask/000007x.png", "mask/00000:.png", "mask/000099.png"])
 def test_entries_of_other_names_are_no_samples(indexed: Path, name: str) -> None:
     rewrite(indexed / MASKS, lambda entries: [*entries[:7], (name, entries[7][1])])
-    offsets = entry_index(indexed, "mask", 72, 1000)["offset"]
+    offsets = entry_index(indexed, "mask", 72, 1000, fresh=True).entries["offset"]
     assert np.array_equal(offsets == MISSING, np.arange(72) >= 7)
     reader = DatasetReader(indexed)
     assert reader.mask(6).shape == (64, 64)
