@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from .. import MdeasError
+from ..pipeline.depth_quantity import Quantity, check_quantity, refuse_mixture, to_quantity
 from ..pipeline.images import Pixels
 from ..pipeline.manifest import DepthInfo
 from ..pipeline.reader import DatasetReader, PictureCache
@@ -32,7 +33,7 @@ class Sample(NamedTuple):
     bg: Tensor  # (3, H, W), or (B, 3, H, W)
     fg_bg: Tensor
     mask: Tensor  # (1, H, W) of 0 and 1, or (B, 1, H, W)
-    depth: Tensor  # the 16-bit label / 65535; depth.json says what it stands for
+    depth: Tensor  # the 16-bit label / 65535, which depth.json explains, or the quantity that was asked for
 
 
 class Batch(NamedTuple):
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
     bg: Tensor  # uint8 (B, 3, H, W), channels last in memory
     fg_bg: Tensor
     mask: Tensor  # uint8 (B, 1, H, W) of 0 and 255
-    depth: Tensor  # float32 (B, 1, H, W) in 0..1
+    depth: Tensor  # float32 (B, 1, H, W) in 0..1, or a quantity
 
     def to(self, device: torch.device) -> Sample:
         """Floats in 0..1 on ``device``."""
@@ -69,9 +70,10 @@ class FgBgDataset(Dataset[Sample]):
             (bilinear when growing); masks too, and cut at one half, so that they stay 0 or 1.
         limit: At most this many samples, a subset drawn with ``seed``.
         seed: Of that subset.
+        depth: What ``depth`` holds: ``disparity``, ``depth`` or ``metres``; None is the stored value in 0..1.
 
     Raises:
-        MdeasError: If there is no finished data set, or it has no depth labels.
+        MdeasError: If there is no finished data set, it has no depth labels, or no such ones.
     """
 
     def __init__(
@@ -81,11 +83,15 @@ class FgBgDataset(Dataset[Sample]):
         size: int | None = None,
         limit: int | None = None,
         seed: int = 0,
+        depth: Quantity | None = None,
     ) -> None:
         self.reader = DatasetReader(Path(path))
         if not self.reader.has_depth:
             raise MdeasError(f"no depth labels: {path}; run `mdeas label-depth --dataset {path}` first")
-        self.split = split
+        self._info = self.depth_info
+        if depth is not None:
+            check_quantity(self._info, depth, path)
+        self.split, self.depth = split, depth
         self.size = size or self.reader.size
         self.samples = subset(self.reader.indices(split), limit, seed)
         self._backgrounds = PictureCache()
@@ -100,6 +106,18 @@ class FgBgDataset(Dataset[Sample]):
             raise IndexError(f"expected an index below {len(self)}, got {index}")
         batch = self.read(np.asarray([index])).to(torch.device("cpu"))
         return Sample(*(part[0] for part in batch))
+
+    def __add__(self, other: Dataset[Sample]) -> ConcatDataset[Sample]:
+        """Both, one after the other.
+
+        Raises:
+            MdeasError: If their depths do not compare.
+        """
+        if isinstance(other, FgBgDataset):
+            if self.depth != other.depth:
+                raise MdeasError(f"two quantities of depth: {self.depth} and {other.depth}; ask for one")
+            refuse_mixture(self.depth_info, other.depth_info, self.depth)
+        return ConcatDataset([self, other])
 
     def __getstate__(self) -> dict[str, object]:
         """Everything but the decoded backgrounds."""
@@ -128,6 +146,8 @@ class FgBgDataset(Dataset[Sample]):
             fg_bg[row] = _resize(self.reader.fg_bg(sample), size)
             mask[row] = _resize_mask(self.reader.mask(sample), size)
             np.divide(_resize(self.reader.depth(sample), size), LABEL_STEPS, out=depth[row], dtype=np.float32)
+        if self.depth is not None:
+            depth = to_quantity(depth, self._info, self.depth)
         pictures = [torch.from_numpy(array).permute(0, 3, 1, 2) for array in (bg, fg_bg)]
         return Batch(
             pictures[0], pictures[1], torch.from_numpy(mask)[:, None], torch.from_numpy(depth)[:, None]

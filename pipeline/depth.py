@@ -47,7 +47,9 @@ def label_depth(config: LabelDepthConfig) -> LabelDepthReport:
     with labeller.ready():
         if config.pictures is not None:
             return label_pictures(config.pictures, config.out, labeller, config.overwrite)
-        return label_archives(config.dataset, labeller, config.batch, config.overwrite, config.mode)
+        return label_archives(
+            config.dataset, labeller, config.batch, config.overwrite, config.mode, config.relabel_bad
+        )
 
 
 def _computation(config: LabelDepthConfig) -> tuple[str, str]:
