@@ -11,7 +11,7 @@ import logging
 import click
 
 from . import __version__
-from .commands import acquire, dataset, depth, learn
+from .commands import acquire, dataset, depth, learn, train
 from .commands.base import MdeasGroup, config_option, debug_option
 
 
@@ -53,7 +53,8 @@ for _command in (
     depth.label_depth,
     dataset.stats,
     dataset.merge,
-    learn.train,
+    train.train,
+    train.lr_find,
     learn.evaluate,
     learn.compare,
     learn.predict,

@@ -7,14 +7,13 @@ import errno
 import functools
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import click
 
 from .. import MdeasError
-from ..pipeline.options import PRESETS
 
 INTERRUPTED = 130
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -93,12 +92,6 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
         defaults[table] = {str(names[key.replace("_", "-")]): value for key, value in values.items()}
     mine: dict[str, Any] = defaults if ctx.command is root else defaults.get(ctx.info_name or "", {})
     ctx.default_map = {**(ctx.default_map or {}), **mine}
-
-
-def read_preset(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
-    """Puts the options of a preset below those of the configuration file."""
-    if name is not None:
-        ctx.default_map = {**PRESETS[name], **(ctx.default_map or {})}
 
 
 def note_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -220,6 +213,39 @@ def split_numbers(_ctx: click.Context, _param: click.Parameter, text: str) -> tu
     if not words or not all(word.isdecimal() for word in words):
         raise click.BadParameter("use whole numbers with commas between them")
     return tuple(map(int, words))
+
+
+class Several(click.ParamType):
+    """One value of a type, or a tuple of them where there is a ``separator`` in between."""
+
+    def __init__(self, kind: click.ParamType, separator: str = ",") -> None:
+        self.kind, self.separator, self.name = kind, separator, kind.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A text as a value or a tuple; lists of a configuration file as tuples."""
+        if isinstance(value, str):
+            value = value.split(self.separator)
+        if not isinstance(value, list | tuple):
+            value = [value]
+        values = tuple(self.kind.convert(one, param, ctx) for one in value)
+        return values[0] if len(values) == 1 else values
+
+
+def preset_option(presets: Mapping[str, Mapping[str, object]], brief: str) -> Callable[[Command], Command]:
+    """``--preset``: options below those of the configuration file."""
+
+    def read_preset(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
+        if name is not None:
+            ctx.default_map = {**presets[name], **(ctx.default_map or {})}
+
+    return option(
+        "--preset",
+        type=click.Choice(list(presets)),
+        is_eager=True,
+        expose_value=False,
+        callback=read_preset,
+        help=brief,
+    )
 
 
 def licence_option(brief: str) -> Callable[[Command], Command]:

@@ -27,7 +27,7 @@ from .base import (
     licence_option,
     option,
     part_option,
-    read_preset,
+    preset_option,
     scheduler_option,
 )
 
@@ -126,14 +126,7 @@ def make_masks(**options: Any) -> Report:
     help="Only this many samples, spread over all pairs.",
 )
 @licence_option("Only pictures under these, by assets.jsonl beside them.")
-@option(
-    "--preset",
-    type=click.Choice(list(PRESETS)),
-    is_eager=True,
-    expose_value=False,
-    callback=read_preset,
-    help="Size, scale, quality and threshold of a published data set.",
-)
+@preset_option(PRESETS, "Size, scale, quality and threshold of a published data set.")
 @jobs_option(MakeDatasetConfig)
 @scheduler_option(MakeDatasetConfig)
 @part_option(MakeDatasetConfig)

@@ -1,4 +1,4 @@
-"""The network that learns from the data set."""
+"""Networks that have learnt from the data set: judging, comparing and using them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..pipeline.options import CompareConfig, EvaluateConfig, PredictConfig, TrainConfig
+from ..pipeline.options import CompareConfig, EvaluateConfig, PredictConfig
 from .base import (
     FILE,
     FOLDER,
@@ -18,48 +18,6 @@ from .base import (
     split_commas,
     split_numbers,
 )
-
-
-@command("train", "Train a network for depth and mask.")
-@dataset_option(TrainConfig)
-@option("--model", of=TrainConfig, help="Dual-head network; `mdeas models` lists them.")
-@option("--run", of=TrainConfig, help="Name of the run.")
-@option("--runs", of=TrainConfig, type=FOLDER, help="Folder of all runs.")
-@option(
-    "--size",
-    of=TrainConfig,
-    type=click.IntRange(min=16),
-    show_default="the data set's own",
-    help="Side of the pictures it trains on.",
-)
-@option("--epochs", of=TrainConfig, type=click.IntRange(min=1), help="Passes over the training samples.")
-@option("--batch-size", of=TrainConfig, type=click.IntRange(min=1), help="Samples a step.")
-@option("--lr", of=TrainConfig, type=click.FloatRange(min=0, min_open=True), help="Learning rate.")
-@option("--loss", of=TrainConfig, help="Loss preset.")
-@option("--schedule", of=TrainConfig, help="Learning-rate schedule.")
-@option("--limit", of=TrainConfig, type=click.IntRange(min=1), help="Only this many training samples.")
-@option(
-    "--val-limit",
-    of=TrainConfig,
-    type=click.IntRange(min=1),
-    help="Samples of each validation stratum to measure after an epoch.",
-)
-@option("--seed", of=TrainConfig, type=click.IntRange(min=0), help="Seed of weights and order.")
-@device_option(TrainConfig)
-@option("--workers", of=TrainConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
-@option("--resume/--no-resume", of=TrainConfig, help="Go on from last.ckpt where there is one.")
-@option(
-    "--overwrite", of=TrainConfig, is_flag=True, show_default=False, help="Start afresh where the run exists."
-)
-def train(**options: Any) -> Report:
-    """Trains a network that takes (bg, fg_bg) and predicts depth and mask, into runs/NAME.
-
-    Splits are by asset: no validation picture shares what it is judged on with training. A stopped run goes
-    on and ends with the same figures.
-    """
-    from ..models.train import train
-
-    return train(TrainConfig(**options))
 
 
 @command("evaluate", "Metrics of a checkpoint, beside the baseline.")

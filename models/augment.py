@@ -88,6 +88,11 @@ def flip(shot: Shot, rng: Generator) -> Shot:
     return Shot(*(part[:, ::-1] for part in shot)) if rng.random() < 0.5 else shot
 
 
+def colour(shot: Shot, rng: Generator) -> Shot:
+    """Hue, saturation and contrast of each picture by itself, one time of four each, as DSResNet had it."""
+    return shot._replace(bg=recoloured(shot.bg, rng), fg_bg=recoloured(shot.fg_bg, rng))
+
+
 def camera(shot: Shot, rng: Generator) -> Shot:
     """Another view of the scene, in another light, and a background shot at another moment."""
     shot = flip(shot, rng)
@@ -97,6 +102,19 @@ def camera(shot: Shot, rng: Generator) -> Shot:
         table = tone_table(rng, exposure=0.2, gamma=0.15, tint=0.05)
         shot = shot._replace(bg=cv2.LUT(shot.bg, table), fg_bg=cv2.LUT(shot.fg_bg, table))
     return between_shots(shot, rng)
+
+
+def recoloured(picture: Pixels, rng: Generator) -> Pixels:
+    """Hue by up to 20 of 180 steps, saturation by 30 and value by 20 of 255; contrast by a fifth."""
+    if rng.random() < 0.25:
+        hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV).astype(np.int16)
+        hsv += rng.integers((-20, -30, -20), (21, 31, 21)).astype(np.int16)
+        hsv[..., 0] %= 180
+        picture = np.asarray(cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB), np.uint8)
+    if rng.random() < 0.25:
+        factor, mean = float(rng.uniform(0.8, 1.2)), float(picture.mean())
+        picture = np.asarray(cv2.convertScaleAbs(picture, alpha=factor, beta=(1 - factor) * mean), np.uint8)
+    return picture
 
 
 def view(shot: Shot, rng: Generator) -> Shot:
@@ -212,4 +230,6 @@ def _normal_values() -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal(NOISE_VALUES, np.float32)
 
 
-AUGMENTATIONS: dict[str, Augment] = {"none": unchanged, "flip": flip, "camera": camera}
+AUGMENTATIONS: dict[str, Augment] = {
+    "none": unchanged, "flip": flip, "colour": colour, "camera": camera,
+}  # fmt: skip

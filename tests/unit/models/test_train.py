@@ -258,7 +258,7 @@ def test_a_loss_that_is_no_number_names_step_and_batch(
         ({"loss": "hinge"}, "no loss is called 'hinge'; there are: mdeas"),
         ({"schedule": "steps"}, "no schedule is called 'steps'; there are: constant, step, mdeas"),
         ({"optimizer": "lion"}, "no optimizer is called 'lion'; there are: adam, adamw, sgd"),
-        ({"augment": "all"}, "no augmentation is called 'all'; there are: none, flip, camera"),
+        ({"augment": "all"}, "no augmentation is called 'all'; there are: none, flip, colour, camera"),
         ({"precision": "fp8"}, "no precision is called 'fp8'; there are: auto, float32, bf16, fp16"),
         (
             {"size": (32, 48), "epochs": (1, 1, 1)},
@@ -326,7 +326,7 @@ def test_events_hold_losses_metrics_rate_and_pictures(finished: TrainReport) -> 
 
 
 def test_strata_names_are_those_of_evaluate() -> None:
-    from mdeas.models.evaluate import STRATA
+    from mdeas.models.judge import STRATA
 
     assert training_strata() == STRATA
     assert training.LAST_NAME == "last.ckpt"
