@@ -183,7 +183,7 @@ def background_of(video: Video) -> Pixels:
     frames = [read_frame(video, int(number)) for number in numbers]
     if len({frame.shape for frame in frames}) != 1:
         raise MdeasError(f"frames of several sizes: {video.folder / 'input'}; unpack the benchmark again")
-    return np.median(np.stack(frames), axis=0).astype(np.uint8)
+    return np.asarray(np.median(np.stack(frames), axis=0), np.uint8)
 
 
 def read_frame(video: Video, number: int) -> Pixels:

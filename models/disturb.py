@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pipeline.images import Pixels
+from ..pipeline.images import Pixels, decode_jpeg, encode_jpeg
 
 NOISE_SEED = 7_001
 SHADOW_SLANT = 0.6  # how far a shadow leans to the side, in heights of the object
@@ -77,8 +77,7 @@ def noise(view: View, sigma: float, number: int) -> View:
 
 def jpeg(view: View, quality: float, number: int) -> View:
     """Encode the frame as a JPEG of ``quality``."""
-    _, data = cv2.imencode(".jpg", view.frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    return view._replace(frame=np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1]))
+    return view._replace(frame=decode_jpeg(encode_jpeg(view.frame, int(quality))))
 
 
 def cast_shadow(view: View, share: float, number: int) -> View:
@@ -89,9 +88,9 @@ def cast_shadow(view: View, share: float, number: int) -> View:
     foot, slant = float(rows[-1]), SHADOW_SLANT * _sign(number)
     lean = np.array([[1, -slant, slant * foot], [0, SHADOW_LENGTH, (1 - SHADOW_LENGTH) * foot]], np.float64)
     height, width = view.mask.shape
-    shadow = cv2.warpAffine(view.mask, lean, (width, height)).astype(np.float64) / 255
-    shadow = cv2.GaussianBlur(shadow, (0, 0), max(0.5, SHADOW_SOFTNESS * max(height, width)))
-    behind = shadow * (view.mask == 0)
+    cast = cv2.warpAffine(view.mask, lean, (width, height)).astype(np.float64) / 255
+    soft = cv2.GaussianBlur(cast, (0, 0), max(0.5, SHADOW_SOFTNESS * max(height, width)))
+    behind = np.asarray(soft, np.float64) * (view.mask == 0)
     return view._replace(frame=_scaled(view.frame, 1 - share * behind[:, :, None]))
 
 
@@ -121,7 +120,7 @@ def _clipped(values: NDArray[np.float64]) -> Pixels:
 
 
 def _scaled(picture: Pixels, factor: float | NDArray[np.float64]) -> Pixels:
-    return _clipped(picture * np.asarray(factor, np.float64))
+    return _clipped(picture.astype(np.float64) * factor)
 
 
 def _warped(picture: Pixels, move: NDArray[np.float64]) -> Pixels:

@@ -14,14 +14,7 @@ from .baseline import MEDIAN_SIDE, fit_baseline
 from .checkpoint import load_checkpoint
 from .dataset import FgBgDataset, label_meaning
 from .device import choose_device
-from .judge import Judge as Judge
-from .judge import Measured as Measured
-from .judge import Metrics as Metrics
-from .judge import Predictor as Predictor
-from .judge import beside_baseline as beside_baseline
-from .judge import metrics_table as metrics_table
-from .judge import network_predictor as network_predictor
-from .judge import open_strata as open_strata
+from .judge import Judge, Metrics, beside_baseline, metrics_table, network_predictor, open_strata
 from .metrics import DepthScale
 from .robustness import Robustness, sample_views, sweep
 

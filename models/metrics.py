@@ -166,8 +166,15 @@ def mask_sums(probability: Tensor, target: Tensor) -> MaskSums:
     ]
     similar = valid_ssim_map(probability, target)
     *numbers, absolute, similarity = _totals([*counts, (wide(probability) - wide(target)).abs(), similar])
+    hits, wrong, missed, outline_pixels, outline_hits, label_pixels, label_hits = map(int, numbers)
     return MaskSums(
-        *map(int, numbers),
+        hits=hits,
+        wrong=wrong,
+        missed=missed,
+        outline=outline_pixels,
+        outline_hits=outline_hits,
+        label_outline=label_pixels,
+        label_outline_hits=label_hits,
         absolute=absolute,
         pixels=target.numel(),
         ssim=similarity,

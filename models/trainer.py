@@ -62,7 +62,8 @@ class Trainer:
         self.engine = engine or Engine(config.device, config.precision)
         self.device = self.engine.device
         self.schedule = create_schedule(config.schedule)
-        self.losses = nn.ModuleDict({phase.loss: create_loss(phase.loss) for phase in phases}).to(self.device)
+        self.names = list(dict.fromkeys(phase.loss for phase in phases))
+        self.losses = nn.ModuleList([create_loss(name) for name in self.names]).to(self.device)
         self.model: DualHeadNet = create_model(config.model)
         for phase in phases:
             self.model.check_size(phase.size, phase.size)
@@ -97,7 +98,7 @@ class Trainer:
     @property
     def loss(self) -> Loss:
         """The loss of this phase."""
-        found: Any = self.losses[self.phase.loss]
+        found: Any = self.losses[self.names.index(self.phase.loss)]
         return found  # type: ignore[no-any-return]
 
     def learning_rate(self) -> float:
