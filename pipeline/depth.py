@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .. import MdeasError
 from ..models.depth import DepthNetwork, create_depth_network
 from ..models.device import choose_devices
 from .depth_archives import label_archives
 from .depth_pictures import label_pictures
 from .depth_record import LabelDepthReport, Mapping, made_with
+from .depth_shards import on_cluster
 from .manifest import read_manifest
 from .options import LabelDepthConfig
 from .parallel import usable_cores
@@ -34,6 +36,29 @@ def label_depth(config: LabelDepthConfig) -> LabelDepthReport:
         MdeasError: If the network, the device or the data set is not there or damaged, or if labels exist
             that were made with other options.
     """
+    if config.pictures is not None and config.scheduler is not None:
+        raise MdeasError("--scheduler labels data sets only; leave it out to label a folder of pictures")
+    labeller = labeller_of(config)
+    with labeller.ready():
+        if config.pictures is not None:
+            return label_pictures(config.pictures, config.out, labeller, config.overwrite)
+        return label_archives(
+            config.dataset,
+            labeller,
+            config.batch,
+            config.overwrite,
+            config.mode,
+            config.relabel_bad,
+            on_cluster(config),
+        )
+
+
+def labeller_of(config: LabelDepthConfig) -> Labeller:
+    """The network that ``config`` asks for, on its device.
+
+    Raises:
+        MdeasError: As ``label_depth``.
+    """
     if config.pictures is None:
         read_manifest(config.dataset)  # before torch's network: a wrong path is said at once
     devices = choose_devices(config.device)
@@ -44,12 +69,7 @@ def label_depth(config: LabelDepthConfig) -> LabelDepthReport:
     ]
     labeller = Labeller(networks[0], devices[0], config.micro_batch, config.jobs, config.bits)
     labeller.share(list(zip(networks, devices, strict=True))[1:])
-    with labeller.ready():
-        if config.pictures is not None:
-            return label_pictures(config.pictures, config.out, labeller, config.overwrite)
-        return label_archives(
-            config.dataset, labeller, config.batch, config.overwrite, config.mode, config.relabel_bad
-        )
+    return labeller
 
 
 def _computation(config: LabelDepthConfig) -> tuple[str, str]:

@@ -29,12 +29,16 @@ def locked(folder: Path) -> Iterator[None]:
         MdeasError: If another process holds it or a part of it, or the folder cannot be written.
     """
     with _held(folder / LOCK_NAME, _EXCLUSIVE, f"{_BUSY}: {folder}"):
+        for path in folder.glob(f"{LOCK_NAME}-*"):  # of parts that were killed
+            path.unlink(missing_ok=True)
         yield
 
 
 @contextlib.contextmanager
 def locked_part(folder: Path, part: tuple[int, int]) -> Iterator[None]:
     """Hold a part of the folder's work: meanwhile other parts may be held, this one and the whole may not.
+
+    Parts of another division are refused too: they may have some of the same work.
 
     Raises:
         MdeasError: As ``locked``.
@@ -45,6 +49,11 @@ def locked_part(folder: Path, part: tuple[int, int]) -> Iterator[None]:
         _held(folder / LOCK_NAME, _SHARED, f"{_BUSY}: {folder}"),
         _held(own, _EXCLUSIVE, f"another mdeas process is working on part {number}/{parts}: {folder}"),
     ):
+        for path in folder.glob(f"{LOCK_NAME}-*-of-*"):
+            if path.name.rpartition("-")[2] != str(parts):
+                refusal = f"another mdeas process is working on a part of another division: {path}"
+                with _held(path, _EXCLUSIVE, refusal):
+                    pass
         yield
 
 

@@ -1,7 +1,7 @@
 """``mdeas merge``: what parts have made becomes what one machine would have written, byte for byte.
 
 Archives are finished when a part is; what is left is what there is one of for all: ``dataset.json`` and the
-sample table, ``stats.json``.
+sample table, ``depth.json`` with the labels' scores, ``stats.json``.
 """
 
 from __future__ import annotations
@@ -18,22 +18,27 @@ from pathlib import Path
 
 from .. import MdeasError
 from .composite import _PLAN_NAME, WORK_NAME, finish_dataset, is_made, plan_of
+from .depth_record import STATE_NAME, State
+from .depth_shards import config_of
 from .lock import locked
 from .manifest import (
     BACKGROUNDS_NAME,
+    DEPTH_INFO_NAME,
     MANIFEST_NAME,
     DatasetManifest,
     read_json,
     read_manifest,
     shard_count,
+    shard_name,
     write_bytes,
 )
-from .options import MergeConfig
+from .options import LabelDepthConfig, MergeConfig
 from .part import Part, part_of
 from .shards import ShardRecord, part_path, sync_folder
 from .stats import STATS_FILE, merge_stats
 
 _NOTE = re.compile(r"[a-z]+-part-(\d+)-of-(\d+)\.json")
+_STATE = Path(STATE_NAME).name
 _MOST_NAMED = 10
 
 
@@ -64,6 +69,7 @@ def merge(config: MergeConfig) -> MergeReport:
     if not folder.is_dir():
         raise MdeasError(f"no such folder: {folder}; give the one that the parts worked in with --dataset")
     written: list[str] = []
+    depth: LabelDepthConfig | None = None
     with locked(folder):
         for other in config.folders:
             if not other.is_dir() or not other.samefile(folder):
@@ -75,9 +81,14 @@ def merge(config: MergeConfig) -> MergeReport:
         if _notes(folder, "stats"):
             _merge_stats(folder)
             written.append(STATS_FILE)
+        if _notes(folder, "depth"):
+            depth = _ready_depth(folder)
+            written.append(DEPTH_INFO_NAME)
         if not written:
             raise MdeasError(f"nothing to merge: {folder}; make parts first: `mdeas make-dataset --part 1/4`")
         samples = int(read_manifest(folder).totals["samples"])
+    if depth is not None:
+        _merge_depth(depth)
     return MergeReport(str(folder), tuple(written), samples, round(time.monotonic() - start, 3))
 
 
@@ -86,16 +97,16 @@ def _merge_dataset(folder: Path) -> DatasetManifest:
     count = shard_count(len(plan_of(manifest)))
     missing = [number for number in range(count) if not is_made(folder, number)]
     if missing:
+        named = _named(folder, missing, count, "dataset")
         raise MdeasError(
-            f"shards are missing: {folder} ({_named(folder, missing, count)}); run `mdeas make-dataset` for "
-            "these, then `mdeas merge`"
+            f"shards are missing: {folder} ({named}); run `mdeas make-dataset` for these, then `mdeas merge`"
         )
     return finish_dataset(folder, manifest)
 
 
-def _named(folder: Path, missing: Sequence[int], count: int) -> str:
+def _named(folder: Path, missing: Sequence[int], count: int, what: str) -> str:
     """The parts that missing shards belong to, if the notes of the others say how many parts there are."""
-    divisions = {parts for _, parts in _notes(folder, "dataset").values()}
+    divisions = {parts for _, parts in _notes(folder, what).values()}
     if len(divisions) == 1:
         (parts,) = divisions
         numbers = sorted({part_of(number, count, parts) for number in missing})
@@ -115,6 +126,34 @@ def _notes(folder: Path, what: str) -> dict[Path, Part]:
         if match := _NOTE.fullmatch(path.name):
             found[path] = int(match[1]), int(match[2])
     return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def _ready_depth(folder: Path) -> LabelDepthConfig:
+    """How the labels were made, when all of them are."""
+    manifest = read_manifest(folder)
+    count = shard_count(int(manifest.totals["samples"]), manifest.samples_per_shard)
+    state = State.load(folder / STATE_NAME)
+    names = [shard_name("depth", number) for number in range(count)]
+    missing = [
+        number for number, name in enumerate(names) if not ((folder / name).exists() and state.find(name))
+    ]
+    if missing:
+        raise MdeasError(
+            f"depth labels are missing: {folder} ({_named(folder, missing, count, 'depth')}); run "
+            "`mdeas label-depth` for these, then `mdeas merge`"
+        )
+    return config_of(folder, read_json(next(iter(_notes(folder, "depth")))))
+
+
+def _merge_depth(config: LabelDepthConfig) -> None:
+    """Nothing is left to label: the check of the labels, and what describes them."""
+    from .depth import label_depth  # torch, which no other merge needs
+
+    label_depth(config)
+    for path in _notes(config.dataset, "depth"):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        (config.dataset / WORK_NAME).rmdir()
 
 
 def _merge_stats(folder: Path) -> None:
@@ -169,10 +208,29 @@ def _take(other: Path, folder: Path) -> None:
             for record in (ShardRecord(**one) for one in read_json(path)["shards"]):
                 _bring(other / record.name, folder / record.name, record)
             write_bytes(work / path.name, path.read_bytes(), sync=False)
-    for what in ("dataset", "stats"):
+    if (source / _STATE).exists():
+        _take_labels(other, folder)
+    for what in ("dataset", "depth", "stats"):
         for path in _notes(other, what):
             work.mkdir(exist_ok=True)
             write_bytes(work / path.name, path.read_bytes(), sync=False)
+
+
+def _take_labels(other: Path, folder: Path) -> None:
+    source, work = other / WORK_NAME, folder / WORK_NAME
+    work.mkdir(exist_ok=True)
+    if not (work / _STATE).exists():
+        write_bytes(work / _STATE, (source / _STATE).read_bytes())
+    here, there = (read_json(one / _STATE) for one in (work, source))
+    if here != there:
+        names = [name for name, value in here["properties"].items() if there["properties"].get(name) != value]
+        raise MdeasError(
+            f"labels of another kind: {other} ({', '.join(names) or 'range'}); merge parts of one command"
+        )
+    for path in sorted(source.glob("depth-*.zip.json")):
+        record = ShardRecord(**read_json(path)["record"])
+        _bring(other / record.name, folder / record.name, record)
+        write_bytes(work / path.name, path.read_bytes(), sync=False)
 
 
 def _refuse_other_plan(other: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from mdeas import MdeasError
 from mdeas.pipeline import cluster as cluster_module
 from mdeas.pipeline import parallel
 from mdeas.pipeline.composite import make_dataset
-from mdeas.pipeline.options import MakeDatasetConfig, StatsConfig
+from mdeas.pipeline.options import LabelDepthConfig, MakeDatasetConfig, StatsConfig
 from mdeas.pipeline.parallel import Cluster
 from mdeas.pipeline.stats import compute_stats
 
@@ -107,6 +107,19 @@ def test_data_set_and_figures_equal_one_machines(
     assert report.made == report.samples == 4800
     compute_stats(StatsConfig(one, jobs=1))
     compute_stats(StatsConfig(two, scheduler=address))
+    assert content(one) == content(two)
+
+
+def test_depth_labels_equal_one_machines(
+    address: str, recut: Callable[..., Path], dataset_dir: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    from mdeas.pipeline.depth import label_depth
+
+    one, two = (recut(dataset_dir, tmp_path / name, 14, 10) for name in ("one", "two"))
+    label_depth(LabelDepthConfig(one, micro_batch=4, device="cpu", jobs=1))
+    report = label_depth(LabelDepthConfig(two, micro_batch=4, device="cpu", scheduler=address))
+    assert report.labelled == 14
     assert content(one) == content(two)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from mdeas.pipeline import merge as merge_module
 from mdeas.pipeline.composite import make_dataset, make_dataset_part
 from mdeas.pipeline.lock import locked, locked_part
 from mdeas.pipeline.merge import merge
-from mdeas.pipeline.options import MakeDatasetConfig, MergeConfig, StatsConfig
+from mdeas.pipeline.options import LabelDepthConfig, MakeDatasetConfig, MergeConfig, StatsConfig
 from mdeas.pipeline.part import part_of, share
 from mdeas.pipeline.stats import compute_stats, compute_stats_part
 
@@ -51,9 +52,7 @@ def test_parts_in_one_folder(config: MakeDatasetConfig, tmp_path: Path) -> None:
     out = tmp_path / "set"
     made = [make_dataset_part(replace(config, out=out, part=(number, 4))).made for number in (4, 1, 3, 4)]
     assert made == [1, 0, 1, 0]  # three shards: the first part has none
-    with pytest.raises(
-        MdeasError, match=r"shards are missing: .*set \(--part 2/4\); run `mdeas"
-    ):
+    with pytest.raises(MdeasError, match=r"shards are missing: .*set \(--part 2/4\); run `mdeas"):
         merge(MergeConfig(out))
     make_dataset_part(replace(config, out=out, part=(2, 4)))
     report = merge(MergeConfig(out))
@@ -149,11 +148,39 @@ def test_who_waits_for_whom(tmp_path: Path) -> None:
             pass
         with pytest.raises(MdeasError, match="another mdeas process is working on part 1/2"):
             locked_part(tmp_path, (1, 2)).__enter__()
+        with pytest.raises(MdeasError, match=r"working on a part of another division: .*-1-of-2"):
+            locked_part(tmp_path, (3, 3)).__enter__()
         with pytest.raises(MdeasError, match="another mdeas process is working on this data set"):
             locked(tmp_path).__enter__()
         holder.kill()
     with locked(tmp_path), pytest.raises(MdeasError, match="is working on this data set"):
         locked_part(tmp_path, (1, 2)).__enter__()
+
+
+def test_depth_parts(recut: Callable[..., Path], dataset_dir: Path, tmp_path: Path) -> None:
+    """Two archives: in one folder, in a copy for each part, and in one go."""
+    pytest.importorskip("torch")
+    from mdeas.pipeline.depth import label_depth
+    from mdeas.pipeline.depth_shards import label_depth_part
+
+    first, whole, copied = (
+        recut(dataset_dir, tmp_path / name, 14, 10) for name in ("one", "whole", "copied")
+    )
+    other = shutil.copytree(first, tmp_path / "two")
+    config = LabelDepthConfig(whole, micro_batch=4, device="cpu", jobs=1)
+    label_depth(config)
+    made = label_depth_part(replace(config, dataset=first, part=(1, 2))).made
+    label_depth_part(replace(config, dataset=other, part=(2, 2)))
+    with pytest.raises(MdeasError, match=r"depth labels are missing: .*one \(--part 2/2\); run"):
+        merge(MergeConfig(first))
+    assert merge(MergeConfig(copied, (first, other))).written == ("depth.json",)
+    label_depth_part(replace(config, dataset=first, part=(2, 2)))
+    merge(MergeConfig(first))
+    assert made == 1
+    assert content(first) == content(copied) == content(whole)
+    assert label_depth_part(replace(config, dataset=first, part=(2, 2))).made == 0
+    with pytest.raises(MdeasError, match="depth labels made with another micro batch"):
+        label_depth_part(replace(config, dataset=other, part=(1, 2), micro_batch=8))
 
 
 def test_parts_at_the_same_time(config: MakeDatasetConfig, tmp_path: Path) -> None:
