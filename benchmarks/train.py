@@ -2,7 +2,7 @@
 
 `python benchmarks/train.py --dataset data/dataset --size 96 --batch-size 32` needs a labelled data set.
 Reading is measured in random order for several numbers of threads; the step without reading uses one batch
-again and again. The loss is timed against five plain 11x11 convolutions.
+again and again.
 """
 
 from __future__ import annotations
@@ -11,17 +11,12 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from mdeas.models.dataset import FgBgDataset, batches, epoch_order
 from mdeas.models.device import choose_device
-from mdeas.models.ssim import SSIM_C1, SSIM_C2, gaussian_taps, ssim_loss
 from mdeas.models.train import Trainer
 from mdeas.pipeline.options import TrainConfig
-from torch import Tensor
-from torch.nn import functional as F
 
 
 def reading(dataset: FgBgDataset, batch_size: int, workers: int, count: int) -> float:
@@ -60,28 +55,6 @@ def together(
     return taken / seconds, waiting / seconds
 
 
-def plain_ssim_loss(x: Tensor, y: Tensor) -> Tensor:
-    """1 - SSIM with five 11x11 convolutions."""
-    taps = gaussian_taps().float()
-    kernel = (taps[:, None] * taps[None, :])[None, None]
-    mx, my, sx, sy, xy = (F.conv2d(z, kernel, padding=5) for z in (x, y, x * x, y * y, x * y))
-    upper = (2 * mx * my + SSIM_C1) * (2 * (xy - mx * my) + SSIM_C2)
-    return 1 - (upper / ((mx**2 + my**2 + SSIM_C1) * (sx + sy - mx**2 - my**2 + SSIM_C2))).mean()
-
-
-def loss_seconds(loss: Callable[[Tensor, Tensor], Tensor], repeats: int = 5) -> float:
-    """Median of forward and backward on 32 pictures of 224 x 224."""
-    torch.manual_seed(0)
-    x, y = torch.rand(2, 32, 1, 224, 224)
-    x.requires_grad_()
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        loss(x, y).backward()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path, default=Path("data/dataset"))
@@ -106,10 +79,6 @@ def main() -> None:
         rate, share = together(trainer, dataset, args.batch_size, workers, args.steps)
         results[f"training, {workers} threads, samples/s"] = round(rate, 1)
         results[f"training, {workers} threads, waiting"] = round(share, 4)
-    plain, ours = loss_seconds(plain_ssim_loss), loss_seconds(ssim_loss)
-    results["SSIM loss, ms"] = round(1000 * ours, 1)
-    results["SSIM loss, plain convolutions, ms"] = round(1000 * plain, 1)
-    results["SSIM loss, times faster"] = round(plain / ours, 1)
     print(json.dumps(results, indent=1))
 
 
