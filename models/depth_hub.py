@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,9 +132,11 @@ def _fetch(repository: str, revision: str, alias: Alias | None, accept_licence: 
     """
     from huggingface_hub import HfApi, snapshot_download
 
+    # Read here: the library reads it once, when it is imported.
+    endpoint = os.environ.get("HF_ENDPOINT")
     advice = "connect, or name the folder of a copy: --model FOLDER; `bundled` needs no download"
     try:
-        about = HfApi().model_info(repository, revision=revision, timeout=_ONLINE_TIMEOUT_S)
+        about = HfApi(endpoint).model_info(repository, revision=revision, timeout=_ONLINE_TIMEOUT_S)
     except Exception as error:  # of several libraries, by version
         raise MdeasError(f"{_why(error, repository, revision)}; {advice}") from error
     stated = _card_licence(about) or (alias.licence if alias else None)
@@ -146,7 +149,9 @@ def _fetch(repository: str, revision: str, alias: Alias | None, accept_licence: 
     names = [file.rfilename for file in about.siblings or ()]
     weights = _SAFE if any(fnmatch.fnmatch(name, "*.safetensors") for name in names) else _PICKLED
     try:
-        folder = snapshot_download(repository, revision=revision, allow_patterns=[*_DESCRIPTIONS, *weights])
+        folder = snapshot_download(
+            repository, revision=revision, allow_patterns=[*_DESCRIPTIONS, *weights], endpoint=endpoint
+        )
     except Exception as error:  # as above
         raise MdeasError(f"{_why(error, repository, revision)}; {advice}") from error
     if not _is_complete(Path(folder)):
