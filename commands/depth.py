@@ -77,6 +77,12 @@ from .base import (
 )
 @option("--out", of=LabelDepthConfig, type=FOLDER, help="With --pictures: where the labels go.")
 @option(
+    "--format",
+    of=LabelDepthConfig,
+    type=click.Choice(["png", "npy", "exr", "hdf5"]),
+    help="With --pictures: png holds --bits of the network's range, the others its own numbers as float32.",
+)
+@option(
     "--overwrite",
     of=LabelDepthConfig,
     is_flag=True,

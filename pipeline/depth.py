@@ -41,7 +41,7 @@ def label_depth(config: LabelDepthConfig) -> LabelDepthReport:
     labeller = labeller_of(config)
     with labeller.ready():
         if config.pictures is not None:
-            return label_pictures(config.pictures, config.out, labeller, config.overwrite)
+            return label_pictures(config.pictures, config.out, labeller, config.overwrite, config.format)
         return label_archives(
             config.dataset,
             labeller,

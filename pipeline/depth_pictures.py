@@ -1,7 +1,8 @@
-"""Depth labels of any folder of pictures: a 16-bit PNG and a coloured preview each, and ``depth.json``."""
+"""Depth labels of any folder of pictures: a file and a coloured preview each, and ``depth.json``."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from contextlib import closing
@@ -10,7 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .. import MdeasError
+from .depth_formats import FLOAT_BITS, FLOAT_FORMATS, PNG
 from .depth_record import (
     STATE_NAME,
     LabelDepthReport,
@@ -30,7 +34,8 @@ from .threads import in_order
 if TYPE_CHECKING:
     from .depth import Labeller
 
-LABEL_SUFFIX, PREVIEW_SUFFIX = "-depth.png", "-preview.png"
+LABEL_STEM, PREVIEW_SUFFIX = "-depth", "-preview.png"
+_SUFFIXES = {PNG: ".png"} | {name: how.suffix for name, how in FLOAT_FORMATS.items()}
 
 
 @dataclass(frozen=True)
@@ -53,25 +58,29 @@ class _Outcome:
 
 
 def label_pictures(
-    pictures: Path, out: Path, labeller: Labeller, overwrite: bool = False
+    pictures: Path, out: Path, labeller: Labeller, overwrite: bool = False, form: str = PNG
 ) -> LabelDepthReport:
     """Labels every picture of the folder ``pictures`` into ``out``; goes on where a stopped run ended.
 
-    ``NAME.jpg`` gives ``NAME-depth.png`` (16 bit, the picture's size) and ``NAME-preview.png`` (bright is
-    near, each picture over its own range). A file that is no picture is left out and listed.
+    ``NAME.jpg`` gives ``NAME-depth.png`` (16 bit, the picture's size; or another ``form``) and
+    ``NAME-preview.png`` (bright is near, each picture over its own range). A file that is no picture is left
+    out and listed.
 
     Raises:
         MdeasError: If there is no picture at all, or if labels exist that were made with other options.
     """
     start = time.monotonic()
-    tasks = _plan(pictures, out)
+    tasks = _plan(pictures, out, _SUFFIXES[form])
     out.mkdir(parents=True, exist_ok=True)
     outcomes = []
     with locked(out):
         if overwrite:
             _remove_labels(out)
-        state = begin(out, properties_of(labeller, None), "*" + LABEL_SUFFIX)
-        results = in_order(partial(_label, labeller), iter(tasks), labeller.jobs, labeller.jobs + 1)
+        properties = properties_of(labeller, None)
+        if form != PNG:
+            properties |= {"bits": FLOAT_BITS, "format": form}
+        state = begin(out, properties, f"*{LABEL_STEM}.*")
+        results = in_order(partial(_label, labeller, form), iter(tasks), labeller.jobs, labeller.jobs + 1)
         with closing(results), Progress(len(tasks), "label-depth", "pictures") as progress:
             for _, outcome in results:
                 outcomes.append(outcome)
@@ -82,6 +91,8 @@ def label_pictures(
         if not sums.pixels.pictures:
             raise MdeasError(f"no usable picture: {pictures} ({len(tasks)} files); {outcomes[0].fault}")
         info = describe(labeller, sums)
+        if form != PNG:  # nothing is rounded, so nothing is clipped
+            info = dataclasses.replace(info, bits=FLOAT_BITS, format=form, scale=1.0, offset=0.0, clipped=0.0)
         write_json(out / DEPTH_INFO_NAME, info)
         state.remove()
     return report_of(
@@ -95,7 +106,7 @@ def label_pictures(
     )
 
 
-def _plan(pictures: Path, out: Path) -> list[_Task]:
+def _plan(pictures: Path, out: Path, suffix: str) -> list[_Task]:
     """Every file of the folder (hidden ones aside) and the names of what is made of it."""
     if not pictures.is_dir():
         raise MdeasError(f"no such folder: {pictures}; give a folder of pictures to --pictures")
@@ -108,27 +119,35 @@ def _plan(pictures: Path, out: Path) -> list[_Task]:
     tasks = []
     for path in files:
         name = path.stem if stems[path.stem] == 1 else path.name
-        tasks.append(_Task(path, out / (name + LABEL_SUFFIX), out / (name + PREVIEW_SUFFIX)))
+        tasks.append(_Task(path, out / (name + LABEL_STEM + suffix), out / (name + PREVIEW_SUFFIX)))
     return tasks
 
 
 def _remove_labels(out: Path) -> None:
-    for pattern in (DEPTH_INFO_NAME, "*" + LABEL_SUFFIX, "*" + PREVIEW_SUFFIX, STATE_NAME):
+    labels = [f"*{LABEL_STEM}{suffix}" for suffix in _SUFFIXES.values()]
+    for pattern in (DEPTH_INFO_NAME, *labels, "*" + PREVIEW_SUFFIX, STATE_NAME):
         for path in sorted(out.glob(pattern)):
             path.unlink()
 
 
-def _label(labeller: Labeller, task: _Task) -> _Outcome:
+def _label(labeller: Labeller, form: str, task: _Task) -> _Outcome:
     """One picture; the preview is written before the label, so that a label means that both are there."""
+    mapping = labeller.mapping
     if task.label.exists():
         data = task.label.read_bytes()
-        return _Outcome(LabelSums.of(decode_gray16(data)[None]), len(data))
+        values = (
+            decode_gray16(data) if form == PNG else mapping.values(FLOAT_FORMATS[form].decode(data)[None])[0]
+        )
+        return _Outcome(LabelSums.of(values[None], mapping.top), len(data))
     try:
         picture = read_picture(task.picture)
     except MdeasError as error:
         return _Outcome(fault=str(error))
-    values = labeller.label(picture[None])
-    write_bytes(task.preview, encode_png(colour_depth(values[0], labeller.info.nearer)))
-    data = encode_gray16(values[0])
+    quantity = labeller.answer(picture[None])
+    if not np.isfinite(quantity).all():
+        return _Outcome(fault=f"not a number in the network's answer: {task.picture}; use another --model")
+    values = mapping.values(quantity)
+    write_bytes(task.preview, encode_png(colour_depth(quantity[0], labeller.info.nearer)))
+    data = encode_gray16(values[0]) if form == PNG else FLOAT_FORMATS[form].encode(quantity[0])
     write_bytes(task.label, data)
-    return _Outcome(LabelSums.of(values), len(data), is_new=True)
+    return _Outcome(LabelSums.of(values, mapping.top), len(data), is_new=True)

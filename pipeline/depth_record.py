@@ -29,6 +29,7 @@ _OPTIONS = {
     "weights_sha256": "--weights",
     "mode": "--mode",
     "bits": "--bits",
+    "format": "--format",
     "precision": "--dtype",
     "runtime": "--runtime",
     "micro_batch": "--micro-batch",
@@ -36,7 +37,7 @@ _OPTIONS = {
     "dataset_sha256": "--dataset",
 }
 # Of labels that were begun before these were recorded.
-_BEFORE = {"mode": "model", "bits": 16, "runtime": "torch"}
+_BEFORE = {"mode": "model", "bits": 16, "format": "png", "runtime": "torch"}
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,7 @@ def properties_of(labeller: Labeller, dataset_sha256: str | None, mode: str = "m
         "weights_sha256": labeller.info.weights_sha256,
         "mode": mode,
         "bits": labeller.mapping.bits,
+        "format": "png",
         "precision": labeller.precision,
         "runtime": labeller.runtime,
         "micro_batch": labeller.micro_batch,
@@ -339,8 +341,10 @@ def begin(folder: Path, properties: dict[str, Any], labels: str) -> State:
     if path.exists():
         state = State.load(path)
     elif info is not None:
-        mapping = mapping_of(info)
-        known = (mapping.low, mapping.high)
+        known = None
+        if info.format == "png":
+            mapping = mapping_of(info)
+            known = (mapping.low, mapping.high)
         state = State(path, recorded_properties(info), {}, known)
     elif next(folder.glob(labels), None) is not None:
         raise MdeasError(

@@ -101,6 +101,7 @@ class DepthInfo:
         micro_batch, device: Pictures a forward pass, and cpu or cuda: they decide the last bits.
         clipped: Share of values at either end of the 16 bits.
         values: Their least, largest and mean value and their standard deviation on the 0-1 scale.
+        format: ``png``, or what files hold the quantity itself in (then ``bits`` is 32, of a float).
         mode: Whether the network saw each sample (``model``), or backgrounds and cut-outs (``composed``).
         quality: How many labels a check found at fault by kind of fault, and their mean score.
     """
@@ -128,6 +129,7 @@ class DepthInfo:
     values: dict[str, float]
     shards: tuple[ShardRecord, ...]
     mode: str = "model"
+    format: str = "png"
     runtime: str = "torch"
     quality: dict[str, float] | None = None
 

@@ -113,6 +113,7 @@ class LabelDepthConfig:
     part: tuple[int, int] | None = None
     pictures: Path | None = None  # label this folder of pictures instead of a data set
     out: Path = Path("depth")  # where the labels of ``pictures`` go
+    format: str = "png"  # of those labels; or npy, exr, hdf5: the network's own numbers
     relabel_bad: bool = False
     overwrite: bool = False
 

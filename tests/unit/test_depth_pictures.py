@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mdeas import MdeasError
+from mdeas.pipeline.depth_formats import FLOAT_FORMATS
 from mdeas.pipeline.depth_pictures import label_pictures
 from mdeas.pipeline.depth_record import Mapping
 from mdeas.pipeline.images import decode_gray16
@@ -32,9 +33,9 @@ class FakeLabeller:
         self.device = SimpleNamespace(type="cpu")
         self.calls = 0
 
-    def label(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    def answer(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.calls += 1
-        return pictures[..., 0].astype(np.uint16) * 256
+        return np.asarray(pictures[..., 0] * 128.0 + 1, np.float32)  # 256 steps of a half, from 1 on
 
 
 def as_labeller(name: str = "fake") -> Any:
@@ -129,10 +130,10 @@ def test_another_network_is_refused_until_overwrite(pictures: Path, tmp_path: Pa
 
 def test_an_interrupted_run_goes_on(pictures: Path, tmp_path: Path) -> None:
     class Interrupted(FakeLabeller):
-        def label(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        def answer(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
             if self.calls:
                 raise KeyboardInterrupt
-            return super().label(pictures)
+            return super().answer(pictures)
 
     broken: Any = Interrupted()
     broken.jobs = 1
@@ -142,3 +143,36 @@ def test_an_interrupted_run_goes_on(pictures: Path, tmp_path: Path) -> None:
     assert not (out / "depth.json").exists()
     report = label_pictures(pictures, out, as_labeller())
     assert (report.labelled, report.samples) == (2, 3)
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("npy", ".npy"), ("exr", ".exr"), ("hdf5", ".h5")])
+def test_floats_are_the_networks_own_numbers(pictures: Path, tmp_path: Path, form: str, suffix: str) -> None:
+    out = tmp_path / "labels"
+    report = label_pictures(pictures, out, as_labeller(), form=form)
+    assert (out / "a-preview.png").exists()
+    red = np.asarray(Image.open(pictures / "b.png"))[..., 0]
+    data = (out / f"b.png-depth{suffix}").read_bytes()
+    stored = FLOAT_FORMATS[form].decode(data)
+    assert np.array_equal(stored, (red * 128.0 + 1).astype(np.float32))
+    assert FLOAT_FORMATS[form].encode(stored) == data
+    info = json.loads((out / "depth.json").read_text())
+    assert (info["bits"], info["format"], info["scale"], info["offset"]) == (32, form, 1.0, 0.0)
+    again = label_pictures(pictures, out, as_labeller(), form=form)
+    assert (again.labelled, again.samples, again.bytes) == (0, 3, report.bytes)
+    with pytest.raises(MdeasError, match=r"another bits: .*\(32, now 16\)"):
+        label_pictures(pictures, out, as_labeller())
+    label_pictures(pictures, out, as_labeller(), overwrite=True)
+    assert not list(out.glob(f"*{suffix}"))
+
+
+def test_a_picture_without_an_answer_is_listed(pictures: Path, tmp_path: Path) -> None:
+    class Unsure(FakeLabeller):
+        def answer(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+            answer = super().answer(pictures)
+            return answer if answer.shape[1] > 30 else answer * np.float32(np.nan)
+
+    unsure: Any = Unsure()
+    report = label_pictures(pictures, tmp_path / "labels", unsure)
+    assert report.samples == 2
+    assert "not a number" in report.rejected[0]
+    assert "b.bmp" in report.rejected[0]
