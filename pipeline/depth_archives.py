@@ -117,6 +117,7 @@ def label_archives(
         if info is not None and not relabel_bad:
             # What is finished may be looked at on any device.
             refuse_other(folder, {**recorded_properties(info), "device": properties["device"]}, properties)
+            State(folder / STATE_NAME, {}, {}).remove()  # what a kill after the very last step leaves
         else:
             state = begin(folder, properties, "depth-*.zip*")
             remove_scores(folder)

@@ -243,7 +243,7 @@ class State:
     def remove(self) -> None:
         """The labels are complete: the state goes, and its folder if nothing else is in it."""
         self.forget_notes()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
 

@@ -27,10 +27,16 @@ FAULTS = ("fine", "flat", "hole", "inverted", "shifted", "swapped", "disagrees",
 
 def has_scores(folder: Path) -> bool:
     """Whether the sample table says how good the labels are."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = folder / SAMPLES_NAME
-    return path.exists() and SCORE in pq.read_schema(path).names
+    try:
+        return path.exists() and SCORE in pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        raise MdeasError(
+            f"cannot read the sample table: {path} ({str(error).splitlines()[0]}); run `mdeas verify --repair`"
+        ) from error
 
 
 def write_scores(folder: Path, scores: NDArray[np.float32], faults: NDArray[np.int8]) -> None:
