@@ -85,6 +85,12 @@ def draw_bg() -> Callable[..., NDArray[np.uint8]]:
     return draw_background
 
 
+@pytest.fixture(scope="session")
+def write_pictures() -> Callable[..., Path]:
+    """``write_assets(root, foregrounds, backgrounds)``."""
+    return write_assets
+
+
 @pytest.fixture
 def own_assets(tmp_path: Path) -> Path:
     """``fg`` and ``bg`` as in ``assets_dir``, for a test that changes them."""
