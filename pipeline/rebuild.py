@@ -25,6 +25,7 @@ from .composite import (
     _PREPARED_NAME,
     WORK_NAME,
     _make_shards,
+    _remove_work,
     _writable,
     finish_dataset,
     plan_of,
@@ -110,14 +111,16 @@ def rebuild(config: RebuildConfig) -> RebuildReport:
     with _writable(config.out):
         config.out.mkdir(parents=True, exist_ok=True)
         with locked(config.out):
-            if not _is_there(config, manifest):
+            if _is_there(config, manifest):
+                _remove_work(config.out)  # what a kill after the very last step leaves
+            else:
                 _begin(config, begun)
                 part = None if config.shard is None else (config.shard + 1, shards)
                 _make_shards(MakeDatasetConfig(out=config.out, jobs=config.jobs, part=part), begun)
                 if part is None:
                     finish_dataset(config.out, begun)
                 else:
-                    (config.out / BACKGROUNDS_NAME).unlink()
+                    (config.out / BACKGROUNDS_NAME).unlink(missing_ok=True)
                     shutil.rmtree(config.out / WORK_NAME)
     return _compared(config, lockfile, notes, start)
 

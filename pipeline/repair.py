@@ -19,6 +19,7 @@ import numpy as np
 from .. import MdeasError
 from .composite import _PLAN_NAME, WORK_NAME, plan_of, table_parts
 from .depth_record import STATE_NAME
+from .depth_scores import has_scores
 from .lock import locked
 from .lockfile import LOCKFILE_NAME, Lockfile, fingerprints_of, read_lockfile, write_lockfile
 from .manifest import (
@@ -299,5 +300,8 @@ def _next(found: Examination) -> Iterator[str]:
             if not isinstance(value, bool) and value is not None and name != "licence"
         )
         yield f"`mdeas make-dataset` with the same options ({options}) makes what is missing"
+    folder = found.tasks[0].path.parent
     if "depth" in missing:
         yield "`mdeas label-depth` with the same options makes the labels that are missing"
+    elif (folder / DEPTH_INFO_NAME).exists() and not has_scores(folder):
+        yield "`mdeas label-depth` with the same options scores the labels anew"

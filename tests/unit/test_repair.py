@@ -268,6 +268,16 @@ def test_good_labels_after_a_bad_one_are_kept(labelled: Path, tmp_path: Path) ->
     assert any("kept" in note for note in verify_dataset(VerifyConfig(dataset=damaged, jobs=1)).notes)
 
 
+def test_a_table_with_scores(labelled: Path, tmp_path: Path) -> None:
+    """They follow from the labels."""
+    damaged = shutil.copytree(labelled, tmp_path / "set")
+    garble("samples.parquet")(damaged)
+    (advice,) = repair(damaged).next
+    assert "label-depth" in advice
+    assert label(damaged) == 0
+    assert content(damaged) == content(labelled)
+
+
 def test_unfinished_labels_survive_make_dataset(
     assets_dir: Path, small_config: Configure, labelled: Path, tmp_path: Path
 ) -> None:
