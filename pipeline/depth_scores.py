@@ -35,7 +35,8 @@ def has_scores(folder: Path) -> bool:
         return path.exists() and SCORE in pq.read_schema(path).names
     except (OSError, pa.ArrowException) as error:
         raise MdeasError(
-            f"cannot read the sample table: {path} ({str(error).splitlines()[0]}); run `mdeas verify --repair`"
+            f"cannot read the sample table: {path} ({str(error).splitlines()[0]}); "
+            "mend it with `mdeas verify --repair`"
         ) from error
 
 
