@@ -26,7 +26,7 @@ from .predict import PANEL_SIDE, infer, network_size, require_same_view, resized
 
 HALF = 127  # of a mask's 255
 # Near the best ones on data sets of our own; for where the training set is not at hand.
-USUAL_THRESHOLD = 30
+USUAL_THRESHOLD = 20
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .dataset import Batch, FgBgDataset, subset
 from .disturb import DISTURBANCES, View
 from .judge import Judge, Measured, Predictor
 
-CLEAN = "0"  # label of the undisturbed view on every chart
+CLEAN = "none"  # label of the undisturbed view
 
 
 @dataclass(frozen=True)

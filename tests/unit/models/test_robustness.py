@@ -55,7 +55,7 @@ def test_table_and_picture(swept: Robustness) -> None:
     lines = swept.table().splitlines()
     assert len(lines) == 2 + len(DISTURBANCES)
     first = swept.curves["shift"].baseline_mask_iou
-    assert f"0: 1.00 ({first[0]:.2f})  1: 1.00 ({first[1]:.2f})" in lines[1]
+    assert f"none: 1.00 ({first[0]:.2f})  1: 1.00 ({first[1]:.2f})" in lines[1]
     assert lines[-1].endswith(f"1.000 ({swept.baseline_area:.3f})")
     assert swept.picture("truth").ndim == 3
 
