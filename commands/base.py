@@ -59,6 +59,7 @@ def explain(error: MdeasError | OSError) -> str:
     advice = {
         errno.ENOSPC: "free some space and run the same command again",
         errno.EDQUOT: "free some space and run the same command again",
+        errno.EFBIG: "free some space or raise the limit, and run the same command again",
         errno.EACCES: "check who may read and write there",
         errno.EROFS: "choose a folder that can be written",
         errno.ENOENT: "check the path",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError
-from .shards import PART_SUFFIX, ShardRecord, sync_folder
+from .shards import PART_SUFFIX, ShardRecord, naming, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -165,7 +165,7 @@ def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
     Without ``sync`` this holds for kills, but after a power cut the file may be torn.
     """
     part = path.with_name(path.name + PART_SUFFIX)
-    with part.open("wb") as file:
+    with naming(path), part.open("wb") as file:
         file.write(data)
         if sync:
             file.flush()

@@ -13,6 +13,7 @@ import os
 import struct
 import threading
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +70,16 @@ def sync_folder(folder: Path) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of an open file, of a full disk for one, do not say which file it is: here they do."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def part_path(path: Path) -> Path:
@@ -140,7 +151,8 @@ class ShardWriter:
     def commit(self) -> None:
         """Everything added so far survives a kill and a power cut."""
         self._write()
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> ShardRecord:
         """Finish the archive and give it its name; see ``publish``."""
@@ -193,8 +205,9 @@ class ShardWriter:
         self._pending.clear()
         self._written = self._offset
         self._sha256.update(data)
-        self._file.write(data)
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(data)
+            self._file.flush()
 
     def _recover(self) -> None:
         """Keep the whole entries of a killed writer, cut off the torn tail."""

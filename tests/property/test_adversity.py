@@ -17,9 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 from mdeas import MdeasError
 from mdeas.cli import cli
+from mdeas.commands.base import explain
 from mdeas.pipeline import composite
 from mdeas.pipeline.composite import make_dataset
+from mdeas.pipeline.manifest import write_json
 from mdeas.pipeline.options import MakeDatasetConfig
+from mdeas.pipeline.shards import ShardWriter
 
 Configure = Callable[..., MakeDatasetConfig]
 
@@ -237,3 +240,14 @@ def test_a_lost_picture_is_named_on_going_on(
     (own_assets / "fg" / "object 2.png").unlink()
     with pytest.raises(MdeasError, match=r"made with fg object 2\.png, which is gone"):
         make_dataset(config)
+
+
+def test_the_file_that_could_not_be_written_is_named(tmp_path: Path) -> None:
+    with files_at_most(1000), pytest.raises(OSError, match="too large") as caught:
+        writer = ShardWriter(tmp_path / "some.zip")
+        writer.add("entry", b"\0" * 2000)
+        writer.close()
+    assert explain(caught.value).startswith(f"File too large; {tmp_path / 'some.zip'}; free some space")
+    with files_at_most(1000), pytest.raises(OSError, match="too large") as caught:
+        write_json(tmp_path / "some.json", ["word"] * 1000)
+    assert caught.value.filename == str(tmp_path / "some.json")
