@@ -86,7 +86,7 @@ def clear(folder: Path) -> None:
     """Remove what a run writes, and nothing else, from its folder."""
     names = (
         CONFIG_NAME, METRICS_NAME, REPORT_NAME, "*.ckpt", "*.part", "evaluation*.json",
-        "events.out.tfevents.*",
+        "evaluation*.png", "compared.json", "events.out.tfevents.*",
     )  # fmt: skip
     for path in [
         *(path for name in names for path in folder.glob(name)),
