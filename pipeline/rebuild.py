@@ -192,7 +192,8 @@ def _begin(config: RebuildConfig, begun: DatasetManifest) -> None:
         for inspection in run(inspect, list(tasks.values()), config.jobs):
             found[inspection.source] = inspection
             progress.update()
-    for kind, name in (("bg", BACKGROUNDS_NAME), ("fg", _FOREGROUNDS_NAME)):
+    archives: dict[Kind, str] = {"bg": BACKGROUNDS_NAME, "fg": _FOREGROUNDS_NAME}
+    for kind, name in archives.items():
         with ShardWriter(work / name) as writer:
             for asset in (asset for one, asset in assets if one == kind):
                 _check(found[sources[kind, asset.id]], asset)

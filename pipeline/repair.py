@@ -82,7 +82,8 @@ def repair_dataset(config: VerifyConfig) -> RepairReport:
         lockfile = _lockfile(folder)
         mended = [*_mend_manifest(folder, lockfile), *_mend_depth_info(folder, lockfile)]
         found = examine(replace(config, sample=None))
-        dropped, damaged = [], _damaged(found)
+        dropped: list[str] = []
+        damaged = _damaged(found)
         for task in damaged:
             (mended if _mend_archive(task) else dropped).append(_what_became(task))
         if found.documents[SAMPLES_NAME]:
