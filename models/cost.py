@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .base import DualHeadNet
 
 WARM_UP, REPEATS = 3, 20
+BATCH = 2  # for batch norms, which cannot train on a single value a channel
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def cost(network: DualHeadNet, height: int, width: int) -> Cost:
         multiply_adds=multiply_adds(network, inputs),
         latency_ms=latency_ms(network.eval(), inputs),
         threads=torch.get_num_threads(),
-        training_mib=training_bytes(network, inputs) / 2**20,
+        training_mib=training_bytes(network, height, width) / 2**20,
     )
 
 
@@ -58,9 +60,12 @@ def latency_ms(network: DualHeadNet, inputs: Tensor) -> float:
     return 1000 * statistics.median(took[WARM_UP:])
 
 
-def training_bytes(network: DualHeadNet, inputs: Tensor) -> int:
-    """What the backward pass of one sample needs from the forward pass, weights not counted."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+def training_bytes(network: DualHeadNet, height: int, width: int) -> int:
+    """What the backward pass needs of each sample from the forward pass, weights not counted."""
+    inputs = torch.rand(2, BATCH, 3, height, width)
+    # On a copy: a forward pass in training moves the statistics of batch norms.
+    training = copy.deepcopy(network).train()
+    weights = {parameter.untyped_storage().data_ptr() for parameter in training.parameters()}
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -70,7 +75,7 @@ def training_bytes(network: DualHeadNet, inputs: Tensor) -> int:
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs = network(*inputs)
+        outputs = training(*inputs)
     total = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     del outputs
-    return total
+    return total // BATCH

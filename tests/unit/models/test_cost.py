@@ -42,4 +42,13 @@ def test_costs_grow_with_the_area() -> None:
     network = create_model("mdeas").eval()
     small, large = torch.rand(2, 1, 3, 32, 32), torch.rand(2, 1, 3, 64, 64)
     assert multiply_adds(network, large) == 4 * multiply_adds(network, small)
-    assert training_bytes(network, large) == pytest.approx(4 * training_bytes(network, small), rel=0.02)
+    bytes_small, bytes_large = (training_bytes(network, side, side) for side in (32, 64))
+    assert bytes_large == pytest.approx(4 * bytes_small, rel=0.02)
+
+
+def test_measuring_leaves_the_network_as_it_is() -> None:
+    network = create_model("mdeas").eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    training_bytes(network, 32, 32)
+    assert not network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
