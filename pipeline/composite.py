@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import re
 import shutil
 import tempfile
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from .. import MdeasError, __version__
-from . import images, parallel
+from . import parallel
 from .assets import (
     BUNDLED_ORIGIN,
     Folders,
@@ -34,9 +35,7 @@ from .assets import (
     find_folders,
     inspect,
     list_sources,
-    prepared_array,
 )
-from .canvas import Canvas, Foreground
 from .encoders import encoders, refuse_other_encoders
 from .licence import (
     asks_for_credit,
@@ -64,19 +63,21 @@ from .manifest import (
     read_json,
     read_manifest,
     read_samples,
-    sample_name,
     shard_count,
     shard_name,
+    write_bytes,
     write_json,
     write_manifest,
     write_samples,
 )
-from .mask import check_threshold, threshold_alpha
+from .mask import check_threshold
 from .options import MakeDatasetConfig
+from .paint import PaintedShard, Painter, paint_shards, prepared_name, together
 from .part import PartReport, note_path, share
 from .plan import Plan, side_range
+from .plan import plan_of as plan_of
 from .progress import Progress
-from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, part_path
+from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardRecord, ShardWriter, part_path, publish
 from .split import split_assets
 
 log = logging.getLogger(__name__)
@@ -93,8 +94,8 @@ _OWN_FILES = re.compile(
     rf"|{re.escape(LOCKFILE_NAME)})({re.escape(PART_SUFFIX)}|{re.escape(KEPT_SUFFIX)})*"
 )
 _MIN_SIZE, _MAX_SIZE = 16, 4096
-# Resized foregrounds that a worker keeps for the next background.
-_CACHE_BYTES = 64 * 1024 * 1024
+# Threads that wait for the disk; a system writes faster what several ask for.
+_WAITING_FOR_DISK = 4
 # Rows of the sample table that are in memory at once, in shards; few row groups keep the file quick to read.
 _SHARDS_PER_ROW_GROUP = 64
 
@@ -414,7 +415,8 @@ def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[
         name = _FOREGROUNDS_NAME if kind == "fg" else BACKGROUNDS_NAME
         with ShardWriter(work / name) as writer:
             for number, task in enumerate(usable):
-                writer.add(_prepared_name(kind, number, len(usable)), task.prepared.read_bytes())
+                entry = background_name(number, len(usable)) if kind == "bg" else prepared_name(number)
+                writer.add(entry, task.prepared.read_bytes())
     shutil.rmtree(prepared)
     rejected = [found[source] for source in sources if found[source].reason]
     for one in rejected:
@@ -462,10 +464,6 @@ def _none_usable(config: MakeDatasetConfig, kind: Kind, found: dict[Source, Insp
     )
 
 
-def _prepared_name(kind: Kind, number: int, total: int) -> str:
-    return background_name(number, total) if kind == "bg" else f"fg/{number:09d}.png"
-
-
 def _keep_records(out: Path) -> None:
     """Records for the shards of a finished data set of which some files are missing."""
     manifest = read_manifest(out)
@@ -484,157 +482,86 @@ def _keep_records(out: Path) -> None:
 # ---------------------------------------------------------------- the shards
 
 
-def plan_of(manifest: DatasetManifest) -> Plan:
-    """The plan that a data set follows."""
-    options = manifest.options
-    low, high = options["scale"]
-    return Plan(
-        fg=manifest.fg,
-        bg=manifest.bg,
-        size=options["size"],
-        placements=options["placements"],
-        flips=options["flips"],
-        scale=(low, high),
-        seed=manifest.seed,
-        limit=options["limit"],
-    )
-
-
 @dataclass(frozen=True)
-class ShardTask:
-    """One shard of the data set at ``out``, by the plan in its ``.work`` that has this hash.
+class ShardsTask:
+    """Shards to draw together of the data set at ``out``, by the plan in its ``.work`` that has this hash.
 
     The plan itself would make a task of a hundred kilobytes for a thousand pictures, and there may be many.
     """
 
     out: Path
-    number: int
+    numbers: tuple[int, ...]
     plan_sha256: str
 
     def __str__(self) -> str:
-        return f"shard {self.number} ({shard_name('fg_bg', self.number)})"
-
-
-class Painter:
-    """Draws samples of one plan; keeps the last background and foregrounds up to ``_CACHE_BYTES``."""
-
-    def __init__(self, out: Path, plan: Plan, quality: int, mask_threshold: int) -> None:
-        """Nothing is read before it is needed."""
-        self._plan, self._quality, self._mask_threshold = plan, quality, mask_threshold
-        self._backgrounds = ShardReader(out / BACKGROUNDS_NAME)
-        self._foregrounds = ShardReader(out / WORK_NAME / _FOREGROUNDS_NAME)
-        self._cache: OrderedDict[tuple[int, bool], Foreground] = OrderedDict()
-        self._cached_bytes = 0
-        self._least = side_range(plan.scale, plan.size)[0]
-        self._canvas: tuple[int, Canvas] | None = None
-
-    def draw(
-        self, bg: int, fg: int, flip: bool, x: int, y: int, width: int, height: int
-    ) -> tuple[bytes, bytes, int]:
-        """The composite's JPEG, the mask's PNG and the mask's number of pixels of one sample."""
-        placed = self._foreground(fg, flip).at(width, height)
-        alpha = images.alpha_of(placed)
-        composite = self._canvas_of(bg).composite(placed, alpha, x, y)
-        mask, size = threshold_alpha(alpha, self._mask_threshold), self._plan.size
-        return composite, images.encode_placed_mask(mask, x, y, size, size), cv2.countNonZero(mask)
-
-    def _canvas_of(self, number: int) -> Canvas:
-        """Background ``number``; rows are background-major, so the last one is all that is kept."""
-        if self._canvas is None or self._canvas[0] != number:
-            name = background_name(number, len(self._plan.bg))
-            pixels = images.decode_png(self._backgrounds.read(name))
-            self._canvas = number, Canvas(pixels, self._quality)
-        return self._canvas[1]
-
-    def _foreground(self, number: int, flip: bool) -> Foreground:
-        key = (number, flip)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        data = self._foregrounds.read(_prepared_name("fg", number, len(self._plan.fg)))
-        pixels = prepared_array(data)
-        found = Foreground(np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels, self._least)
-        self._cache[key] = found
-        self._cached_bytes += found.bytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].bytes
-        return found
+        return ", ".join(f"shard {number} ({shard_name('fg_bg', number)})" for number in self.numbers)
 
 
 class _Kept(threading.local):
     """The last plan and its painter of this thread: on a cluster, several threads of a process draw."""
 
     key: tuple[Path, str] | None = None
-    plan: Plan
     painter: Painter
 
 
 _kept = _Kept()
 
 
-def _keep(task: ShardTask) -> _Kept:
+def _painter(task: ShardsTask) -> Painter:
     if _kept.key != (task.out, task.plan_sha256):
         if _plan_sha256(task.out) != task.plan_sha256:
             raise MdeasError(f"another plan than the one to follow: {task.out}; run the same command again")
         manifest = read_manifest(task.out / WORK_NAME, _PLAN_NAME)
         options = manifest.options
-        _kept.plan = plan_of(manifest)
-        _kept.painter = Painter(task.out, _kept.plan, options["quality"], options["mask_threshold"])
+        _kept.painter = Painter(
+            task.out / BACKGROUNDS_NAME,
+            task.out / WORK_NAME / _FOREGROUNDS_NAME,
+            plan_of(manifest),
+            options["quality"],
+            options["mask_threshold"],
+        )
         _kept.key = task.out, task.plan_sha256
-    return _kept
+    return _kept.painter
 
 
 def _plan_sha256(out: Path) -> str:
     return hashlib.sha256((out / WORK_NAME / _PLAN_NAME).read_bytes()).hexdigest()
 
 
-def make_shard(task: ShardTask) -> int:
-    """Make the archives of one shard and their record; returns the number of samples."""
-    return _make_shard(task, task.out)
+def make_shards(task: ShardsTask) -> list[PaintedShard]:
+    """Draw some shards; ``settle`` makes their archives part of the data set."""
+    return paint_shards(_painter(task), task.numbers, task.out)
 
 
-def make_shard_apart(task: ShardTask) -> int:
-    """As ``make_shard``, in a folder of its own until it is done.
+def make_shards_apart(task: ShardsTask) -> list[PaintedShard]:
+    """As ``make_shards``, in a folder of its own until they are done, and with ``settle``.
 
     A cluster gives a task to another worker when the first is lost to it, which may be at work on it still;
     and parts of different divisions may overlap.
     """
     with tempfile.TemporaryDirectory(prefix=_APART, dir=task.out / WORK_NAME) as folder:
-        return _make_shard(task, Path(folder))
+        painted = paint_shards(_painter(task), task.numbers, Path(folder))
+        for one in painted:
+            settle(task.out, Path(folder), one)
+    return painted
 
 
-def _make_shard(task: ShardTask, folder: Path) -> int:
-    """Writes the archives to ``folder`` and moves them to their place."""
-    kept = _keep(task)
-    plan, painter = kept.plan, kept.painter
-    start = task.number * SAMPLES_PER_SHARD
-    rows = plan.rows(start, min(start + SAMPLES_PER_SHARD, len(plan)))
-    columns = (rows.bg, rows.fg, rows.flip, rows.x, rows.y, rows.width, rows.height)
-    mask_pixels: list[int] = []
-    with (
-        ShardWriter(folder / shard_name("fg_bg", task.number)) as composites,
-        ShardWriter(folder / shard_name("mask", task.number)) as masks,
-    ):
-        for number, row in enumerate(zip(*(column.tolist() for column in columns), strict=True), start):
-            composite, mask, area = painter.draw(*row)
-            composites.add(sample_name("fg_bg", number, len(plan)), composite)
-            masks.add(sample_name("mask", number, len(plan)), mask)
-            mask_pixels.append(area)
-        records = [composites.close(), masks.close()]
-    if folder != task.out:
-        for record in records:
-            (folder / record.name).replace(task.out / record.name)
-    _write_record(task.out, task.number, records, mask_pixels)
-    return len(rows)
+def settle(out: Path, folder: Path, painted: PaintedShard) -> None:
+    """Wait until the archives of a shard are on disk, put them in their place, and note what they are."""
+    for record in painted.records:
+        publish(folder / record.name)
+        if folder != out:
+            (folder / record.name).replace(out / record.name)
+    _write_record(out, painted.number, painted.records, painted.mask_pixels)
 
 
 def _record_path(out: Path, number: int) -> Path:
     return out / WORK_NAME / f"shard-{number:05d}.json"
 
 
-def _write_record(out: Path, number: int, shards: list[ShardRecord], mask_pixels: list[int]) -> None:
+def _write_record(out: Path, number: int, shards: Sequence[ShardRecord], mask_pixels: list[int]) -> None:
     content = {"shards": [asdict(one) for one in shards], "mask_pixels": mask_pixels}
-    write_json(_record_path(out, number), content, sync=False)
+    write_bytes(_record_path(out, number), json.dumps(content).encode(), sync=False)
 
 
 def _read_record(out: Path, number: int) -> tuple[list[ShardRecord], list[int]]:
@@ -665,17 +592,34 @@ def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
     out, plan = config.out.absolute(), plan_of(manifest)
     _place_backgrounds(out)
     sha256 = _plan_sha256(out)
-    numbers = share(shard_count(len(plan)), config.part)
-    tasks = [ShardTask(out, number, sha256) for number in numbers if not is_made(out, number)]
-    missing = sum(_samples_in(plan, task.number) for task in tasks)
-    total = sum(_samples_in(plan, number) for number in numbers)
+    asked = share(shard_count(len(plan)), config.part)
+    numbers = [number for number in asked if not is_made(out, number)]
+    missing = sum(_samples_in(plan, number) for number in numbers)
+    total = sum(_samples_in(plan, number) for number in asked)
     needs = (out / BACKGROUNDS_NAME, out / WORK_NAME / _FOREGROUNDS_NAME)
     cluster = parallel.Cluster(config.scheduler, out, needs) if config.scheduler else None
-    make = make_shard_apart if cluster or config.part else make_shard
+    if cluster:  # one shard a task: a task that fails takes no other shard with it
+        groups = [(number,) for number in numbers]
+    else:
+        groups = together(numbers, plan, parallel.worker_count(config.jobs, len(numbers)))
+    tasks = [ShardsTask(out, group, sha256) for group in groups]
+    apart = cluster is not None or config.part is not None
+    make = make_shards_apart if apart else make_shards
     try:
-        with Progress(total, "compositing", "pairs", done=total - missing) as progress:
-            for count in parallel.run(make, tasks, config.jobs, cluster):
-                progress.update(count)
+        # Workers draw on while these threads wait for the disk.
+        with (
+            Progress(total, "compositing", "pairs", done=total - missing) as progress,
+            ThreadPoolExecutor(_WAITING_FOR_DISK) as waiting,
+        ):
+            settled: deque[Future[None]] = deque()
+            for painted in parallel.run(make, tasks, config.jobs, cluster):
+                if not apart:
+                    settled.extend(waiting.submit(settle, out, out, one) for one in painted)
+                progress.update(sum(len(one.mask_pixels) for one in painted))
+                while settled and settled[0].done():
+                    settled.popleft().result()
+            for one in settled:
+                one.result()
     finally:
         _kept.__dict__.clear()
     return missing

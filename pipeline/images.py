@@ -181,17 +181,28 @@ def alpha_of(premultiplied: Premultiplied) -> Pixels:
     return np.asarray(alpha, np.uint8)
 
 
-def blend(region: Pixels, premultiplied: Premultiplied, alpha: Pixels, bgr: bool = False) -> Pixels:
+def blend(region: Pixels, premultiplied: Premultiplied, alpha: Pixels) -> Pixels:
     """``premultiplied`` over ``region`` (H, W, 3): (a * fg + (255 - a) * bg + 127) // 255, exactly.
 
-    ``alpha`` is ``alpha_of(premultiplied)``, which callers need for the mask as well. With ``bgr`` the
-    region and the result are in BGR order.
+    ``alpha`` is ``alpha_of(premultiplied)``, which callers need for the mask as well.
     """
-    # Whole numbers up to 255 * 255 are exact in float32, for which OpenCV has vector code that numpy lacks
-    # for uint16. Rounded to nearest by the last step: a multiple of 1/255 is never halfway.
+    return over(region, *blend_terms(premultiplied, alpha))
+
+
+def blend_terms(
+    premultiplied: Premultiplied, alpha: Pixels, bgr: bool = False
+) -> tuple[NDArray[np.float32], Pixels]:
+    """What ``blend`` needs of a foreground, (H, W, 3): colours, in BGR order if ``bgr``, and 255 - alpha."""
     transparency = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2BGR)
     colours = cv2.cvtColor(premultiplied, cv2.COLOR_RGBA2BGR if bgr else cv2.COLOR_BGRA2BGR)
-    total = colours.astype(np.float32)
+    return colours.astype(np.float32), np.asarray(transparency, np.uint8)
+
+
+def over(region: Pixels, colours: NDArray[np.float32], transparency: Pixels) -> Pixels:
+    """``blend`` with a foreground given as ``blend_terms``."""
+    # Whole numbers up to 255 * 255 are exact in float32, for which OpenCV has vector code that numpy lacks
+    # for uint16. Rounded to nearest by the last step: a multiple of 1/255 is never halfway.
+    total = colours.copy()
     cv2.accumulateProduct(region, transparency, total)
     return np.asarray(cv2.convertScaleAbs(total, alpha=1 / 255), np.uint8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -146,7 +146,13 @@ def background_name(number: int, total: int) -> str:
 
 def sample_name(kind: str, number: int, total: int) -> str:
     """Entry of sample ``number`` in the archives of ``kind`` (fg_bg, mask, depth)."""
-    return f"{kind}/{number:0{key_digits(total)}d}{SAMPLE_EXTENSIONS[kind]}"
+    return sample_namer(kind, total)(number)
+
+
+def sample_namer(kind: str, total: int) -> Callable[[int], str]:
+    """``sample_name`` for many samples."""
+    digits, extension = key_digits(total), SAMPLE_EXTENSIONS[kind]
+    return lambda number: f"{kind}/{number:0{digits}d}{extension}"
 
 
 def shard_name(kind: str, number: int) -> str:

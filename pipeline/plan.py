@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .manifest import SAMPLES_PER_SHARD, Asset, Samples
+from .manifest import SAMPLES_PER_SHARD, Asset, DatasetManifest, Samples
 
 # Of the samples of training assets, those held out as ``seen``.
 SEEN_SHARE = 0.1
@@ -128,3 +128,19 @@ class Plan:
         return np.select(
             [new_fg & new_bg, new_fg, new_bg, seen], ["new_both", "new_fg", "new_bg", "seen"], "train"
         )
+
+
+def plan_of(manifest: DatasetManifest) -> Plan:
+    """The plan that a data set follows."""
+    options = manifest.options
+    low, high = options["scale"]
+    return Plan(
+        fg=manifest.fg,
+        bg=manifest.bg,
+        size=options["size"],
+        placements=options["placements"],
+        flips=options["flips"],
+        scale=(low, high),
+        seed=manifest.seed,
+        limit=options["limit"],
+    )

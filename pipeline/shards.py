@@ -41,7 +41,7 @@ PART_SUFFIX = ".part"
 # The good entries of a damaged archive, with gaps, from which the archive is made again.
 KEPT_SUFFIX = ".kept"
 # What is written, and hashed, at once.
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,23 @@ class ShardWriter:
         if len(data) < size or zlib.crc32(data) != crc or not ascends or header != _local_header(entry)[:30]:
             return None
         return entry, header + raw_name + data
+
+
+def first_entry(path: Path) -> tuple[str, bytes]:
+    """Name and bytes of an archive's first entry, without reading its directory.
+
+    Raises:
+        MdeasError: If the archive is damaged there, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            signature, *_, crc, size, _, name_length, extra_length = _LOCAL.unpack(file.read(_LOCAL.size))
+            name, _, data = file.read(name_length), file.read(extra_length), file.read(size)
+        if signature != _LOCAL_SIGNATURE or zlib.crc32(data) != crc:
+            raise ValueError("no entry")
+        return name.decode(), data
+    except (OSError, ValueError, struct.error) as error:
+        raise MdeasError(f"damaged archive: {path} (first entry); run `mdeas verify` to see more") from error
 
 
 def local_entries(raw: bytes | mmap.mmap) -> dict[str, slice]:

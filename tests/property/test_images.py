@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from mdeas.pipeline import images
-from mdeas.pipeline.canvas import Canvas, Foreground
+from mdeas.pipeline.canvas import Canvas, Foreground, Layer, Press
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
@@ -50,8 +50,9 @@ def test_spliced_jpeg_equals_the_full_one(
     x = data.draw(st.integers(0, bg.shape[1] - rgba.shape[1]))
     y = data.draw(st.integers(0, bg.shape[0] - rgba.shape[0]))
     expected = images.encode_jpeg(images.paste(bg, rgba, x, y), quality)
-    placed = images.premultiply(rgba)
-    assert Canvas(bg, quality).composite(placed, images.alpha_of(placed), x, y) == expected
+    press = Press(*bg.shape[:2], quality)
+    press.add(Canvas(bg, quality), Layer(images.premultiply(rgba)), x, y)
+    assert press.take() == [expected]
 
 
 @settings(max_examples=60, deadline=None)

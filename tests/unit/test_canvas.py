@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mdeas.pipeline import images
-from mdeas.pipeline.canvas import Canvas, Foreground
+from mdeas.pipeline.canvas import Canvas, Foreground, Layer, Press
 
 
 def _picture(height: int, width: int, channels: int, seed: int) -> images.Pixels:
@@ -18,22 +18,38 @@ def _picture(height: int, width: int, channels: int, seed: int) -> images.Pixels
 @pytest.mark.parametrize("size", [16, 60, 64, 224, 250])
 @pytest.mark.parametrize("quality", [30, 90])
 def test_spliced_jpeg_equals_the_full_one(size: int, quality: int) -> None:
-    bg = _picture(size, size, 3, seed=size)
-    canvas = Canvas(bg, quality)
+    """Of several composites on two backgrounds, encoded in one go."""
+    backgrounds = [_picture(size, size, 3, seed=size + number) for number in range(2)]
+    canvases = [Canvas(bg, quality) for bg in backgrounds]
+    press = Press(size, size, quality)
     rng = np.random.default_rng(quality)
-    for seed in range(12):
+    expected = []
+    for seed in range(24):
         height, width = (int(side) for side in rng.integers(1, size + 1, 2))
         x, y = int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1))
         rgba = _picture(height, width, 4, seed)
-        expected = images.encode_jpeg(images.paste(bg, rgba, x, y), quality)
-        placed = images.premultiply(rgba)
-        assert canvas.composite(placed, images.alpha_of(placed), x, y) == expected
+        expected.append(images.encode_jpeg(images.paste(backgrounds[seed % 2], rgba, x, y), quality))
+        press.add(canvases[seed % 2], Layer(images.premultiply(rgba)), x, y)
+    assert press.take() == expected
+    assert press.take() == []
+
+
+def test_what_was_dropped_is_not_encoded() -> None:
+    canvas, press = Canvas(_picture(32, 32, 3, seed=1), 90), Press(32, 32, 90)
+    layers = [Layer(images.premultiply(_picture(10, 12, 4, seed))) for seed in (2, 3)]
+    press.add(canvas, layers[0], 3, 4)
+    press.drop()
+    press.add(canvas, layers[1], 3, 4)
+    dropped = press.take()
+    press.add(canvas, layers[1], 3, 4)
+    assert press.take() == dropped
 
 
 def test_spliced_jpeg_decodes_to_the_composite() -> None:
     bg, rgba = np.full((224, 224, 3), 90, np.uint8), np.full((40, 50, 4), 255, np.uint8)
-    placed = images.premultiply(rgba)
-    rgb = images.decode_jpeg(Canvas(bg, 95).composite(placed, images.alpha_of(placed), 100, 150))
+    press = Press(224, 224, 95)
+    press.add(Canvas(bg, 95), Layer(images.premultiply(rgba)), 100, 150)
+    rgb = images.decode_jpeg(press.take()[0])
     assert abs(int(rgb[170, 125, 0]) - 255) <= 3
     assert abs(int(rgb[20, 20, 0]) - 90) <= 2
 
