@@ -207,7 +207,7 @@ def verify(**options: Any) -> Report:
     return repair_dataset(config) if config.repair else verify_dataset(config)
 
 
-@command("rebuild", "A data set again, from its lock file and the same pictures.")
+@command("rebuild", "A data set, or one shard, again from its lock file.")
 @option("--lock", of=RebuildConfig, type=FILE, help="The dataset.lock.json, or a dataset.json.")
 @option(
     "--fg",

@@ -48,7 +48,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not loaded & {"torch", "cv2", "numpy", "timm", "pyarrow", "joblib", "PIL"}
 
 
-@pytest.mark.parametrize("module", ["composite", "mask", "stats", "verify", "preview"])
+@pytest.mark.parametrize("module", ["composite", "mask", "stats", "verify", "repair", "rebuild", "preview"])
 def test_compositing_runs_without_torch(module: str) -> None:
     code = f"import sys, mdeas.pipeline.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
