@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,9 @@ def test_depth_labels_equal_one_machines(
     from mdeas.pipeline.depth import label_depth
 
     one, two = (recut(dataset_dir, tmp_path / name, 14, 10) for name in ("one", "two"))
-    label_depth(LabelDepthConfig(one, micro_batch=4, device="cpu", jobs=1))
-    report = label_depth(LabelDepthConfig(two, micro_batch=4, device="cpu", scheduler=address))
+    config = LabelDepthConfig(one, micro_batch=4, device="cpu", runtime="torch", jobs=1)
+    label_depth(config)
+    report = label_depth(replace(config, dataset=two, scheduler=address))
     assert report.labelled == 14
     assert content(one) == content(two)
 

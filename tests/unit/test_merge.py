@@ -167,7 +167,7 @@ def test_depth_parts(recut: Callable[..., Path], dataset_dir: Path, tmp_path: Pa
         recut(dataset_dir, tmp_path / name, 14, 10) for name in ("one", "whole", "copied")
     )
     other = shutil.copytree(first, tmp_path / "two")
-    config = LabelDepthConfig(whole, micro_batch=4, device="cpu", jobs=1)
+    config = LabelDepthConfig(whole, micro_batch=4, device="cpu", runtime="torch", jobs=1)
     label_depth(config)
     made = label_depth_part(replace(config, dataset=first, part=(1, 2))).made
     label_depth_part(replace(config, dataset=other, part=(2, 2)))
