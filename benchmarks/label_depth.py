@@ -31,10 +31,10 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
     where, dataset, micro_batch = choose_device(options.device), options.measure, options.micro_batch
     network = create_depth_network("bundled", options.weights, where)
-    labeller = Labeller(network, where, micro_batch, options.jobs)
+    labeller = Labeller(network, where, micro_batch, options.jobs, options.bits)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with labeller.ready():
-        report = label_archives(dataset, labeller, options.batch)
+        report = label_archives(dataset, labeller, options.batch, mode=options.mode)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         reader = DatasetReader(dataset)
         pictures = np.stack([reader.fg_bg(index) for index in range(micro_batch)])
@@ -62,6 +62,8 @@ def main() -> None:
     parser.add_argument("--micro-batch", type=int, default=16)
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--mode", default="model", choices=["model", "composed"])
+    parser.add_argument("--bits", type=int, default=12, choices=[8, 12, 16])
     parser.add_argument("--weights", type=Path, help="other weights than the bundled ones")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -161,11 +161,9 @@ def stand(
     standing[: rows[-1] + 1 - max(1, round(CONTACT * len(rows)))] = False
     contact = float(np.median(background[standing]))
     base = max(contact, float(np.quantile(background[mask], COVERED))) + GAP
-    own = relief - np.median(relief[mask])
-    low, high = np.quantile(own[mask], (0.05, 0.95))
+    low, high = np.quantile(relief[mask], (0.05, 0.95))
     most = RELIEF * mask.shape[1] / size
-    if high - low > most:
-        own = own * (most / (high - low))
-    # The relief's own middle stands at the base; nothing of it reaches behind what it covers.
-    object_ = np.maximum(base + np.clip(own, -most / 2, most / 2), background)
+    own = (relief - low) * min(1.0, most / max(float(high - low), 1e-9))
+    # The far side of the relief stands at the base, the rest comes nearer; nothing reaches behind.
+    object_ = np.maximum(base + np.clip(own, 0, most), background)
     return np.where(mask, object_, background).astype(np.float32)

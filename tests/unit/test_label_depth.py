@@ -188,7 +188,7 @@ def test_a_network_without_numbers_is_refused_before_the_first_label(dataset: Pa
 
 def test_what_cannot_be_labelled_is_said_in_one_line(dataset: Path, weights: Path, tmp_path: Path) -> None:
     cases = {
-        r"no such depth network: hugo; choose one of .*bundled": {"model": "hugo"},
+        r"no such depth network: hugo; choose one of .*bundled": {"model": "hugo", "weights": None},
         r"no such device: cuda:7": {"device": "cuda:7"},
         r"no such device: gpu": {"device": "gpu"},
         r"none\.safetensors": {"weights": tmp_path / "none.safetensors"},
