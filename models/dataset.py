@@ -20,6 +20,7 @@ from ..pipeline.depth_quantity import Quantity, check_quantity, refuse_mixture, 
 from ..pipeline.images import Pixels
 from ..pipeline.manifest import DepthInfo
 from ..pipeline.reader import DatasetReader, PictureCache
+from .buffers import Buffers
 from .metrics import LABEL_STEPS
 
 HALF = 127  # of a mask's 255
@@ -95,6 +96,7 @@ class FgBgDataset(Dataset[Sample]):
         self.size = size or self.reader.size
         self.samples = subset(self.reader.indices(split), limit, seed)
         self._backgrounds = PictureCache()
+        self._buffers = Buffers()
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -138,20 +140,22 @@ class FgBgDataset(Dataset[Sample]):
     def read(self, indices: NDArray[np.int64]) -> Batch:
         """The samples at ``indices`` of the split, decoded into one batch."""
         count, size = len(indices), self.size
-        bg, fg_bg = (np.empty((count, size, size, 3), np.uint8) for _ in range(2))
-        mask, depth = np.empty((count, size, size), np.uint8), np.empty((count, size, size), np.float32)
+        forms = (((count, size, size, 3), np.uint8),) * 2
+        forms += ((count, size, size), np.uint8), ((count, size, size), np.float32)
+        made = [self._buffers.empty(*form) for form in forms]
+        bg, fg_bg, mask, depth = (array for array, _ in made)
         for row, number in enumerate(self.samples[indices]):
             sample = int(number)
             bg[row] = self._backgrounds.get(int(self.reader.bg[sample]), self._background)
             fg_bg[row] = _resize(self.reader.fg_bg(sample), size)
             mask[row] = _resize_mask(self.reader.mask(sample), size)
-            np.divide(_resize(self.reader.depth(sample), size), LABEL_STEPS, out=depth[row], dtype=np.float32)
+            depth[row] = _resize(self.reader.depth(sample), size)
+            depth[row] /= LABEL_STEPS
+        tensors = [tensor for _, tensor in made]
         if self.depth is not None:
-            depth = to_quantity(depth, self._info, self.depth)
-        pictures = [torch.from_numpy(array).permute(0, 3, 1, 2) for array in (bg, fg_bg)]
-        return Batch(
-            pictures[0], pictures[1], torch.from_numpy(mask)[:, None], torch.from_numpy(depth)[:, None]
-        )
+            tensors[3] = torch.from_numpy(to_quantity(depth, self._info, self.depth))
+        pictures = [tensor.permute(0, 3, 1, 2) for tensor in tensors[:2]]
+        return Batch(pictures[0], pictures[1], tensors[2][:, None], tensors[3][:, None])
 
     def _background(self, number: int) -> Pixels:
         return _resize(self.reader.read_background(number), self.size)

@@ -21,6 +21,7 @@ from . import png
 from .decode import BadPictureError, cross_check, decode
 
 Pixels = NDArray[np.uint8]
+File = bytes | memoryview  # the bytes of one
 Premultiplied = NDArray[np.uint16]
 
 # Fainter than 3 % opacity is haze left by a matting tool, not part of the object: trimming ignores it.
@@ -243,7 +244,7 @@ def _encode(extension: str, pixels: NDArray[np.uint8] | NDArray[np.uint16], opti
     return bytes(data)
 
 
-def _decode_bytes(data: bytes, flags: int) -> NDArray[Any]:
+def _decode_bytes(data: File, flags: int) -> NDArray[Any]:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None:
         raise MdeasError("a picture in an archive is damaged; run `mdeas verify` to see which")
@@ -271,7 +272,7 @@ def to_bgr(rgb: Pixels) -> Pixels:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def decode_jpeg(data: bytes) -> Pixels:
+def decode_jpeg(data: File) -> Pixels:
     """RGB (H, W, 3) of a JPEG."""
     return _decode_rgb(data)
 
@@ -282,12 +283,12 @@ def encode_png(rgb: Pixels) -> bytes:
     return _encode(".png", np.asarray(cv2.cvtColor(rgb, code), np.uint8), [])
 
 
-def decode_png(data: bytes) -> Pixels:
+def decode_png(data: File) -> Pixels:
     """RGB (H, W, 3) of a PNG."""
     return _decode_rgb(data)
 
 
-def _decode_rgb(data: bytes) -> Pixels:
+def _decode_rgb(data: File) -> Pixels:
     if hasattr(cv2, "IMREAD_COLOR_RGB"):  # since OpenCV 4.10: a tenth faster than turning the channels after
         return np.asarray(_decode_bytes(data, cv2.IMREAD_COLOR_RGB), np.uint8)
     return np.asarray(cv2.cvtColor(_decode_bytes(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
@@ -331,7 +332,7 @@ def encode_placed_mask(mask: Pixels, x: int, y: int, width: int, height: int) ->
     return _grey_png(packed, width, height, bits=1, level=2)
 
 
-def decode_mask(data: bytes) -> Pixels:
+def decode_mask(data: File) -> Pixels:
     """(H, W) uint8 of 0 and 255 from a mask PNG; ours without a PNG library, any other through OpenCV."""
     found = png.packed_mask(data)
     if found is None:
@@ -358,7 +359,7 @@ def encode_gray16(values: NDArray[np.uint16]) -> bytes:
     return _grey_png(rows.tobytes(), values.shape[1], values.shape[0], bits=16, level=1)
 
 
-def decode_gray16(data: bytes) -> NDArray[np.uint16]:
+def decode_gray16(data: File) -> NDArray[np.uint16]:
     """(H, W) uint16 of a 16-bit grey PNG; ours without a PNG library, any other through OpenCV."""
     ours = png.gray16(data)
     if ours is not None:

@@ -25,13 +25,13 @@ _END = b"IEND\xaeB`\x82"
 _HEADER = struct.Struct(">IIBBBBB")
 
 
-def packed_mask(data: bytes) -> tuple[NDArray[np.uint8], int] | None:
+def packed_mask(data: bytes | memoryview) -> tuple[NDArray[np.uint8], int] | None:
     """The rows of a 1-bit PNG, (H, ceil(W / 8)) of packed bits, and W; None for a PNG of another form."""
     found = _rows(data, bits=1, row_filter=FILTER_NONE)
     return None if found is None else (found[0][:, 1:], found[1])
 
 
-def foreground_pixels(data: bytes) -> tuple[int, int, int] | None:
+def foreground_pixels(data: bytes | memoryview) -> tuple[int, int, int] | None:
     """White pixels, height and width of a 1-bit PNG, nothing unpacked; None for a PNG of another form."""
     found = _rows(data, bits=1, row_filter=FILTER_NONE)
     if found is None:
@@ -44,7 +44,7 @@ def foreground_pixels(data: bytes) -> tuple[int, int, int] | None:
     return count, len(rows), width
 
 
-def gray16(data: bytes) -> NDArray[np.uint16] | None:
+def gray16(data: bytes | memoryview) -> NDArray[np.uint16] | None:
     """(H, W) of a 16-bit grey PNG whose rows all have the filter Up; None for a PNG of another form."""
     found = _rows(data, bits=16, row_filter=FILTER_UP)
     if found is None:
@@ -54,7 +54,7 @@ def gray16(data: bytes) -> NDArray[np.uint16] | None:
     return values.view(">u2").astype(np.uint16)
 
 
-def _rows(data: bytes, bits: int, row_filter: int) -> tuple[NDArray[np.uint8], int] | None:
+def _rows(data: bytes | memoryview, bits: int, row_filter: int) -> tuple[NDArray[np.uint8], int] | None:
     """The rows of a grey PNG, each with its filter before it, and its width."""
     if len(data) < _DATA + 16 or data[:8] != SIGNATURE or data[_IHDR : _IHDR + 4] != b"IHDR":
         return None
@@ -67,7 +67,7 @@ def _rows(data: bytes, bits: int, row_filter: int) -> tuple[NDArray[np.uint8], i
     if header_crc != crc32(data[_IHDR : _IDAT - 4]) or not 0 < height * stride <= MOST_INFLATED * length:
         return None
     try:
-        raw = np.frombuffer(decompress(data[_DATA:end], bufsize=height * stride), np.uint8)
+        raw = np.frombuffer(decompress(memoryview(data)[_DATA:end], bufsize=height * stride), np.uint8)
     except ERRORS:
         return None
     if raw.size != height * stride:

@@ -392,9 +392,9 @@ class ShardReader:
         data = self.read_at(found.offset, found.size, found.crc, len(found.name.encode()))
         if data is None:
             raise self._damaged(found.name)
-        return data
+        return bytes(data)
 
-    def read_at(self, offset: int, size: int, crc: int, name_bytes: int) -> bytes | None:
+    def read_at(self, offset: int, size: int, crc: int, name_bytes: int) -> memoryview | None:
         """The bytes of the entry whose local header is at ``offset`` (see ``find``); None if they are others.
 
         The archive's directory is not needed, and not read.
@@ -409,7 +409,9 @@ class ShardReader:
             return None
         *_, name_length, extra_length = _LOCAL.unpack_from(raw)
         shift = _LOCAL.size + name_length + extra_length
-        data = raw[start:] if shift == start else os.pread(descriptor, size, offset + shift)
+        data = memoryview(raw)[start:]
+        if shift != start:
+            data = memoryview(os.pread(descriptor, size, offset + shift))
         return data if crc32(data) == crc else None
 
     def state(self) -> tuple[int, int]:
