@@ -599,7 +599,7 @@ def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
     needs = (out / BACKGROUNDS_NAME, out / WORK_NAME / _FOREGROUNDS_NAME)
     cluster = parallel.Cluster(config.scheduler, out, needs) if config.scheduler else None
     if cluster:  # one shard a task: a task that fails takes no other shard with it
-        groups = [(number,) for number in numbers]
+        groups: list[tuple[int, ...]] = [(number,) for number in numbers]
     else:
         groups = together(numbers, plan, parallel.worker_count(config.jobs, len(numbers)))
     tasks = [ShardsTask(out, group, sha256) for group in groups]
