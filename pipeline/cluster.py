@@ -41,6 +41,10 @@ _AHEAD = 3
 # How often a quiet cluster is asked whether it still has workers, and how long it may be without any.
 _LOOK_EVERY_S = 2.0
 _PATIENCE_S = 60.0
+# A scheduler gives out a few hundred tasks a second, and many cores make more shards than that: then some go
+# together, as long as each thread has this many turns, so that all end at about the same time.
+_SHARES = 8
+_MOST_TOGETHER = 16
 # A full disk fails every task: no use in trying a hundred thousand.
 _MOST_FAILURES = 100
 _MOST_NAMED = 5
@@ -167,10 +171,10 @@ class _Call(Generic[T, R]):
     function: Callable[[T], R]
     versions: dict[str, str]
 
-    def __call__(self, task: T) -> R:
+    def __call__(self, tasks: Sequence[T]) -> list[R]:
         _refuse_other("one that joined late", versions(), self.versions)
         cv2.setNumThreads(1)  # one thread a task: the cluster says how many tasks a worker has at a time
-        return self.function(task)
+        return [self.function(task) for task in tasks]
 
 
 @dataclass
@@ -180,7 +184,7 @@ class _Work(Generic[T, R]):
     client: Client
     scheduler: str
     function: Callable[[T], R]
-    _under_way: dict[Future, tuple[int, T]] = field(default_factory=dict)
+    _under_way: dict[Future, list[tuple[int, T]]] = field(default_factory=dict)
     _ended: queue.SimpleQueue[Future] = field(default_factory=queue.SimpleQueue)
     _failures: list[tuple[int, str]] = field(default_factory=list)
     _suspects: list[tuple[int, T]] = field(default_factory=list)
@@ -189,14 +193,22 @@ class _Work(Generic[T, R]):
     _seen: float = field(default_factory=time.monotonic)  # when there were workers last
 
     def results(self, tasks: Sequence[T]) -> Iterator[R]:
-        yield from self._run(enumerate(tasks), alone=False)
-        # Who shared a worker with a task that kills may have been blamed for it: each once more, by itself.
-        suspects, self._suspects = self._suspects, []
-        yield from self._run(iter(suspects), alone=True)
+        numbered = list(enumerate(tasks))
+        size = max(1, min(_MOST_TOGETHER, len(tasks) // (_SHARES * max(1, self._count_threads()))))
+        yield from self._run([numbered[first : first + size] for first in range(0, len(tasks), size)])
+        # Of a group that failed, each by itself. And who shared a worker with a task that kills it may have
+        # been blamed for that: once more, with nothing else under way.
+        yield from self._run([[one] for one in self._taken()])
+        yield from self._run([[one] for one in self._taken()], alone=True)
         if self._failures:
             raise MdeasError(self._verdict(len(tasks)))
 
-    def _run(self, waiting: Iterator[tuple[int, T]], alone: bool) -> Iterator[R]:
+    def _taken(self) -> list[tuple[int, T]]:
+        suspects, self._suspects = self._suspects, []
+        return suspects
+
+    def _run(self, groups: Sequence[list[tuple[int, T]]], alone: bool = False) -> Iterator[R]:
+        waiting = iter(groups)
         self._refill(waiting, alone)
         while self._under_way:
             try:
@@ -204,9 +216,9 @@ class _Work(Generic[T, R]):
             except queue.Empty:
                 self._watch()
                 continue
-            number, task = self._under_way[future]
+            group = self._under_way[future]
             try:
-                result = future.result(timeout=_LOOK_EVERY_S)
+                results = future.result(timeout=_LOOK_EVERY_S)
             except CancelledError as error:
                 raise self._lost() from error
             except Exception as error:  # whatever a task raised: it is named, and the others go on
@@ -214,21 +226,22 @@ class _Work(Generic[T, R]):
                     self._ended.put(future)
                     self._watch()
                     continue
-                self._note(number, task, error, alone)
+                self._note(group, error, alone)
             else:
-                yield result
+                yield from results
             del self._under_way[future]
             self._refill(waiting, alone)
 
-    def _refill(self, waiting: Iterator[tuple[int, T]], alone: bool) -> None:
+    def _refill(self, waiting: Iterator[list[tuple[int, T]]], alone: bool) -> None:
         if len(self._failures) >= _MOST_FAILURES:
             return
         room = (1 if alone else max(1, _AHEAD * self._count_threads())) - len(self._under_way)
         # range first: the other way round, zip takes a task that it then drops.
-        for _, (number, task) in zip(range(room), waiting):  # noqa: B905
-            call = _Call(self.function, versions())
-            future = self.client.submit(call, task, pure=False, retries=_RETRIES)
-            self._under_way[future] = number, task
+        for _, group in zip(range(room), waiting):  # noqa: B905
+            call, tasks = _Call(self.function, versions()), [task for _, task in group]
+            retries = _RETRIES if len(group) == 1 else 0  # of a group, each has its own tries afterwards
+            future = self.client.submit(call, tasks, pure=False, retries=retries)
+            self._under_way[future] = group
             future.add_done_callback(self._ended.put)
 
     def _count_threads(self) -> int:
@@ -254,13 +267,14 @@ class _Work(Generic[T, R]):
                 "again, it goes on from here"
             )
 
-    def _note(self, number: int, task: T, error: Exception, alone: bool) -> None:
+    def _note(self, group: list[tuple[int, T]], error: Exception, alone: bool) -> None:
         from distributed import KilledWorker
 
         killed = isinstance(error, KilledWorker)
-        if killed and not alone:
-            self._suspects.append((number, task))
+        if len(group) > 1 or (killed and not alone):
+            self._suspects += group
             return
+        ((number, task),) = group
         reason = "its worker died each time: perhaps too little memory" if killed else _reason(error)
         self._failures.append((number, f"{task}: {reason}"))
         log.warning("%s", self._failures[-1][1])
