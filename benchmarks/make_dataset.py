@@ -1,37 +1,91 @@
 """Pairs a second of make-dataset against the published loop and against encoding alone, in the same run.
 
-    python benchmarks/make_dataset.py [--fg DIR --bg DIR] [--pairs 20000] [--repeats 3]
+    python benchmarks/make_dataset.py [--fg DIR --bg DIR] [--backgrounds 4 24] [--repeats 3] [--short]
 
 The published loop is a minimal re-creation of what the data sets before this one were made with: for every
 pair the pictures are opened anew with Pillow, pasted, saved as JPEG with ``optimize=True`` (the mask too) and
-appended to a zip. Its cut-outs have their final size on disk, so it never resizes; ours does. Candidates run
-in turn, and each figure is the median of the repeats.
+appended to a zip. Its cut-outs have their final size on disk, so it never resizes; ours does. Encoding alone
+writes nothing and blends nothing: whole composites and masks that lie in memory are encoded.
+
+Candidates run in turn, each in processes of its own; a figure is the median of the repeats. Ours runs on two
+numbers of backgrounds; the rate is that of the pairs between them, and what remains (starting processes,
+reading pictures) is given apart, as are the peaks of memory at both.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import multiprocessing
 import random
+import resource
 import shutil
 import statistics
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from mdeas.pipeline import images, parallel
+from joblib.externals.loky import get_reusable_executor
+from mdeas.pipeline import composite, images, parallel
 from mdeas.pipeline.assets import bundled_folder, list_sources
-from mdeas.pipeline.composite import make_dataset
+from mdeas.pipeline.manifest import read_manifest
 from mdeas.pipeline.options import MakeDatasetConfig
 from PIL import Image
 
 SIZE = 224
 # Longer side of the published cut-outs in pixels.
 LEAST, MOST = 80, 109
+PLACEMENTS = 20
+JOBS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something took: seconds on the clock and of all processors, and the largest process in bytes."""
+
+    wall: float
+    cpu: float
+    memory: int
+
+
+def _measure(action: Callable[[], object], warm_up: Callable[[], object] | None, answers: object) -> None:
+    """Runs in a new process; an action may answer its processor time, where workers did more than that."""
+    if warm_up:
+        warm_up()
+    before, started = _cpu_seconds(), time.perf_counter()
+    result = action()
+    wall = time.perf_counter() - started
+    get_reusable_executor().shutdown(wait=True)  # only of processes that have ended is the time known
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    memory = max(resource.getrusage(one).ru_maxrss for one in who) * 1024
+    cpu = result if isinstance(result, float) else _cpu_seconds() - before
+    answers.send(Cost(wall, cpu, memory))  # type: ignore[attr-defined]
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(one) for one in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def cost(action: Callable[[], object], warm_up: Callable[[], object] | None = None) -> Cost:
+    """The cost of ``action`` in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(action, warm_up, sender))
+    process.start()
+    sender.close()
+    answer: Cost = receiver.recv()
+    process.join()
+    return answer
+
+
+# ---------------------------------------------------------------- the candidates
 
 
 def prepare(fg: Path, bg: Path, out: Path) -> None:
@@ -42,12 +96,27 @@ def prepare(fg: Path, bg: Path, out: Path) -> None:
     for number, source in enumerate(list_sources(bg, "bg")):
         rgb = images.square(images.read_background(source.path), SIZE)
         Image.fromarray(rgb).save(out / "bg" / f"{number:03d}.jpg", quality=60, optimize=True)
-    for number, source in enumerate(list_sources(fg, "fg")):
+    cutouts = list_sources(fg, "fg")
+    # 25 of them fill a shard of a background, as the published 100 fill four.
+    for number, source in enumerate(cutouts[: max(25, len(cutouts) // 25 * 25)]):
         rgba = images.read_foreground(source.path)
         rgba = images.resize_rgba(rgba, *images.fit(*rgba.shape[1::-1], sides.randint(LEAST, MOST)))
         Image.fromarray(rgba).save(out / "fg" / f"{number:03d}.png")
         mask = np.where(rgba[:, :, 3] > 0, 255, 0).astype(np.uint8)
         Image.fromarray(mask).save(out / "fg_mask" / f"{number:03d}.jpg", quality=30)
+
+
+def some_backgrounds(prepared: Path, count: int) -> Path:
+    """A folder of ``count`` backgrounds; where there are fewer, they come again, one grey level darker."""
+    folder = prepared / f"{count} backgrounds"
+    if not folder.exists():
+        folder.mkdir()
+        paths = sorted((prepared / "bg").iterdir())
+        for number in range(count):
+            less, which = divmod(number, len(paths))
+            picture = cv2.subtract(cv2.imread(str(paths[which])), (less, less, less, 0))
+            cv2.imwrite(str(folder / f"{number:03d}.png"), picture)
+    return folder
 
 
 def published_loop(prepared: Path, out: Path, quality: int, pairs: int) -> None:
@@ -62,7 +131,7 @@ def published_loop(prepared: Path, out: Path, quality: int, pairs: int) -> None:
         ):
             for fg_path in cutouts:
                 for flip in (True, False):
-                    for _ in range(20):
+                    for _ in range(PLACEMENTS):
                         if made == pairs:
                             return
                         with (
@@ -84,71 +153,135 @@ def published_loop(prepared: Path, out: Path, quality: int, pairs: int) -> None:
                         made += 1
 
 
-def encode_alone(task: tuple[Path, int, int]) -> int:
-    """Whole composites and masks that are in memory already are encoded, nothing else."""
+def encode_some(task: tuple[Path, int, int]) -> float:
+    """Encode so many whole composites and masks that are in memory already; returns the processor time."""
     prepared, quality, pairs = task
-    paths = sorted((prepared / "bg").iterdir())
-    pictures = [np.asarray(Image.open(path).convert("RGB"))[:, :, ::-1].copy() for path in paths]
+    paths = sorted((prepared / "bg").iterdir())[:20]
+    pictures = [cv2.imread(str(path)) for path in paths]
     rows, columns = np.mgrid[0:SIZE, 0:SIZE]
     mask = np.where(np.hypot(rows - 100, (columns - 120) * 1.4) < 50, 255, 0).astype(np.uint8)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    started = time.process_time()
     for number in range(pairs):
         cv2.imencode(".jpg", pictures[number % len(pictures)], options)
         images.encode_mask(mask)
-    return pairs
+    return time.process_time() - started
 
 
-def seconds(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
+def encoding_alone(prepared: Path, quality: int, pairs: int, jobs: int) -> float:
+    """``encode_some`` in ``jobs`` processes, all their processor time."""
+    return sum(parallel.run(encode_some, [(prepared, quality, pairs // jobs)] * jobs, jobs))
 
 
-def measure(prepared: Path, scratch: Path, quality: int, pairs: int, repeats: int) -> dict[str, float]:
-    """Pairs a second of every candidate, the median of ``repeats`` turns."""
-    few = max(500, pairs // 10)
+def ours(config: MakeDatasetConfig) -> None:
+    """The whole command, into a folder that is not there yet."""
+    composite.make_dataset(config)
 
-    def published() -> float:
-        out = scratch / "published"
+
+# ---------------------------------------------------------------- the table
+
+
+@dataclass
+class Rates:
+    """What was measured of one candidate: pairs a second and microseconds of processor time a pair."""
+
+    pairs_s: list[float]
+    cpu_us: list[float]
+
+    def add(self, pairs: int, wall: float, cpu: float) -> None:
+        """One more turn."""
+        self.pairs_s.append(pairs / wall)
+        self.cpu_us.append(cpu / pairs * 1e6)
+
+    @property
+    def rate(self) -> float:
+        """Pairs a second, the median."""
+        return statistics.median(self.pairs_s)
+
+
+class Comparison:
+    """All candidates at one JPEG quality."""
+
+    def __init__(self, prepared: Path, scratch: Path, quality: int, backgrounds: tuple[int, int]) -> None:
+        """Nothing is run yet."""
+        self._prepared, self._scratch, self._quality = prepared, scratch, quality
+        cutouts = len(list((prepared / "fg").iterdir()))
+        self._sizes = [(count, count * cutouts * PLACEMENTS * 2) for count in backgrounds]
+        self._few = max(500, self._sizes[1][1] // 20)
+        self.rates = {"published loop, 1 process": Rates([], [])}
+        for jobs in JOBS:
+            self.rates[f"encoding alone, {jobs} worker{'s' * (jobs > 1)}"] = Rates([], [])
+        for jobs in JOBS:
+            self.rates[f"make-dataset, {jobs} worker{'s' * (jobs > 1)}"] = Rates([], [])
+        self.start_s: dict[int, list[float]] = {jobs: [] for jobs in JOBS}
+        self.memory: dict[tuple[int, int], int] = {}
+        self.mask_bytes = 0.0
+
+    def run(self) -> None:
+        """One turn of every candidate."""
+        names = iter(self.rates)
+        out = self._scratch / "published"
         out.mkdir()
-        rate = few / seconds(lambda: published_loop(prepared, out, quality, few))
+        took = cost(partial(published_loop, self._prepared, out, self._quality, self._few))
         shutil.rmtree(out)
-        return rate
+        self.rates[next(names)].add(self._few, took.wall, took.cpu)
+        for jobs in JOBS:
+            pairs = self._few * 4 * jobs
+            encode = partial(encoding_alone, self._prepared, self._quality)
+            took = cost(partial(encode, pairs, jobs), warm_up=partial(encode, jobs, jobs))
+            self.rates[next(names)].add(pairs, took.wall, took.cpu)
+        for jobs in JOBS:
+            costs = [self._ours(count, jobs) for count, _ in self._sizes]
+            (_, few), (_, many) = self._sizes
+            wall, cpu = costs[1].wall - costs[0].wall, costs[1].cpu - costs[0].cpu
+            self.rates[next(names)].add(many - few, wall, cpu)
+            self.start_s[jobs].append(costs[0].wall - wall / (many - few) * few)
 
-    def encoding(jobs: int) -> float:
-        tasks = [(prepared, quality, pairs // 2 // jobs)] * jobs
-        list(parallel.run(encode_alone, [(prepared, quality, 1)] * jobs, jobs))  # workers are up
-        return sum(task[2] for task in tasks) / seconds(lambda: list(parallel.run(encode_alone, tasks, jobs)))
-
-    def ours(jobs: int) -> float:
-        out = scratch / "ours"
+    def _ours(self, backgrounds: int, jobs: int) -> Cost:
+        out = self._scratch / "ours"
         config = MakeDatasetConfig(
-            fg=prepared / "fg",
-            bg=prepared / "bg",
+            fg=self._prepared / "fg",
+            bg=some_backgrounds(self._prepared, backgrounds),
             out=out,
             size=SIZE,
             scale=(LEAST / SIZE, MOST / SIZE),
-            quality=quality,
-            limit=pairs,
+            placements=PLACEMENTS,
+            quality=self._quality,
             jobs=jobs,
         )
-        rate = pairs / seconds(lambda: make_dataset(config))
+        took = cost(partial(ours, config))
+        manifest = read_manifest(out)
+        masks = [record for record in manifest.shards if record.name.startswith("mask")]
+        # Of an entry, 106 bytes are its names and headers, and of an archive 22 its end.
+        total = sum(record.bytes - 106 * record.entries - 22 for record in masks)
+        self.mask_bytes = total / sum(record.entries for record in masks)
+        key = (backgrounds, jobs)
+        self.memory[key] = max(self.memory.get(key, 0), took.memory)
         shutil.rmtree(out)
-        return rate
+        return took
 
-    candidates: dict[str, Callable[[], float]] = {
-        "published loop, 1 process": published,
-        "encoding alone, 1 process": lambda: encoding(1),
-        "encoding alone, 2 processes": lambda: encoding(2),
-        "make-dataset, 1 process": lambda: ours(1),
-        "make-dataset, 2 processes": lambda: ours(2),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
-        for name, candidate in candidates.items():
-            rates[name].append(candidate())
-    return {name: statistics.median(values) for name, values in rates.items()}
+    def show(self) -> None:
+        """Print what was measured."""
+        (least, few), (most, many) = self._sizes
+        print(f"\nJPEG quality {self._quality}, {SIZE}x{SIZE}, masks included, pairs {few:,} to {many:,}")
+        base = self.rates["published loop, 1 process"].rate
+        for name, rates in self.rates.items():
+            line = f"  {name:27} {rates.rate:8,.0f} pairs/s   x {rates.rate / base:5.2f}"
+            line += f" {statistics.median(rates.cpu_us):7,.0f} us of processors a pair"
+            if name.startswith("make"):
+                alone = self.rates[name.replace("make-dataset", "encoding alone")].rate
+                line += f"   {rates.rate / alone:.2f} of encoding alone"
+            print(line)
+        one, two = (self.rates[name].rate for name in list(self.rates)[-2:])
+        print(f"  two workers / one: {two / one:.2f}; a mask has {self.mask_bytes:.0f} bytes on average")
+        for jobs in JOBS:
+            start = statistics.median(self.start_s[jobs])
+            peaks = [f"{self.memory[count, jobs] / 2**20:.0f}" for count in (least, most)]
+            print(
+                f"  {jobs} worker{'s' * (jobs > 1)}: {start:.1f} s to start and end; the largest process "
+                f"{peaks[0]} MiB at {few:,} pairs, {peaks[1]} at {many:,}"
+            )
 
 
 def main() -> None:
@@ -157,20 +290,24 @@ def main() -> None:
     )
     parser.add_argument("--fg", type=Path, default=bundled_folder("fg"))
     parser.add_argument("--bg", type=Path, default=bundled_folder("bg"))
-    parser.add_argument("--pairs", type=int, default=20_000)
+    parser.add_argument("--backgrounds", type=int, nargs=2, default=[10, 60], metavar=("FEW", "MANY"))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quality", type=int, nargs="+", default=[30, 75, 90])
+    parser.add_argument("--quality", type=int, nargs="+", default=[30, 75])
+    parser.add_argument("--short", action="store_true", help="fewer backgrounds: about a minute")
     arguments = parser.parse_args()
+    few, many = (2, 14) if arguments.short else arguments.backgrounds
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         prepare(arguments.fg, arguments.bg, scratch / "prepared")
-        for quality in arguments.quality:
-            rates = measure(scratch / "prepared", scratch, quality, arguments.pairs, arguments.repeats)
-            base = rates["published loop, 1 process"]
-            print(f"\nJPEG quality {quality}, {SIZE}x{SIZE}, {arguments.pairs:,} pairs, masks included")
-            for name, rate in rates.items():
-                print(f"  {name:30} {rate:9,.0f} pairs/s   x {rate / base:5.1f}")
+        every = [Comparison(scratch / "prepared", scratch, q, (few, many)) for q in arguments.quality]
+        for _ in range(arguments.repeats):
+            for comparison in every:
+                comparison.run()
+        for comparison in every:
+            comparison.show()
 
 
 if __name__ == "__main__":
-    main()
+    import make_dataset as itself  # under this name the workers of a process find its functions, too
+
+    itself.main()
