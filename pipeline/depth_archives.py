@@ -67,8 +67,10 @@ from .threads import give_back_memory, in_order
 if TYPE_CHECKING:
     from .depth import Labeller
 
-# The first pass that finds the range: samples looked at, and room above the highest answer among them.
+# The first pass that finds the range: samples looked at (at most so many, and a share of the set, but never
+# fewer than the least), and room above the highest answer among them.
 RANGE_SAMPLES = 256
+RANGE_SHARE, LEAST_RANGE_SAMPLES = 1 / 32, 32
 RANGE_HEADROOM = 1.25
 
 # Labels archives by their numbers where the work is not this process's; gives the number of samples.
@@ -272,7 +274,8 @@ class LabelRun:
 
     def _find_range(self) -> tuple[float, float]:
         """From the network's lowest value to the highest that a look over the whole set lets expect."""
-        chosen = np.unique(np.linspace(0, self._total - 1, RANGE_SAMPLES).astype(np.int64)).tolist()
+        count = min(RANGE_SAMPLES, max(LEAST_RANGE_SAMPLES, round(self._total * RANGE_SHARE)))
+        chosen = np.unique(np.linspace(0, self._total - 1, count).astype(np.int64)).tolist()
         micro_batch, jobs = self._labeller.micro_batch, self._labeller.jobs
         chunks = (chosen[start : start + micro_batch] for start in range(0, len(chosen), micro_batch))
 
