@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from mdeas.pipeline import parallel
+from mdeas.pipeline import cluster, parallel
 from mdeas.pipeline.assets import bundled_folder
 from mdeas.pipeline.composite import make_dataset, plan_of, table_parts
 from mdeas.pipeline.manifest import (
@@ -140,11 +140,15 @@ def tasks(count: int) -> None:
     ):
         there = Cluster(running.scheduler_address, Path(folder))
         list(parallel.run(scale.nothing, range(100), 1, there))
-        used = time.process_time()
-        spent = seconds(lambda: list(parallel.run(scale.nothing, range(count), 1, there)))
-        used = time.process_time() - used
-    print(f"{count / spent:,.0f} empty tasks a second through a dask scheduler on loopback")
-    print(f"{1000 * used / count:.1f} ms of one core a task, for the scheduler and for the command together")
+        for together in (1, cluster._MOST_TOGETHER):
+            cluster._MOST_TOGETHER = together
+            used = time.process_time()
+            spent = seconds(lambda: list(parallel.run(scale.nothing, range(count), 1, there)))
+            used = time.process_time() - used
+            print(
+                f"up to {together} together: {count / spent:,.0f} empty shards a second through a scheduler,"
+            )
+            print(f"  {1000 * used / count:.1f} ms of a core each, the command and the scheduler together")
 
 
 def main() -> None:
