@@ -34,11 +34,11 @@ def crash(stage: str, modes: str, assets: Path, folder: Path, every: int) -> tup
     return found["tried"], found["faults"]
 
 
-@pytest.mark.parametrize(("stage", "every"), [("make", 9), ("label", 9), ("mend", 40), ("again", 20)])
+@pytest.mark.parametrize(("stage", "every"), [("make", 17), ("label", 11), ("mend", 57), ("again", 37)])
 def test_some_calls_in_every_mode(stage: str, every: int, assets: Path, tmp_path: Path) -> None:
     tried, faults = crash(stage, ",".join(MODES), assets, tmp_path, every)
     assert faults == []
-    assert tried >= 4
+    assert tried >= 2
 
 
 @pytest.mark.slow
@@ -54,8 +54,8 @@ def test_every_call(stage: str, mode: str, assets: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("stage", "kills"),
     [
-        ("make", 4),
-        ("label", 2),
+        ("make", 2),
+        ("label", 1),
         pytest.param("make", 120, marks=pytest.mark.slow),
         pytest.param("label", 80, marks=pytest.mark.slow),
     ],
