@@ -68,8 +68,8 @@ class DepthNetwork(Protocol):
 
     Attributes:
         info: What it is and what its values mean.
-        value_range: The lowest and highest value that a label can hold; those outside are clipped. A labeller
-            that has looked at the pictures may choose a narrower range for all of them.
+        value_range: The lowest and highest value that a label can hold; those outside are clipped. The
+            labeller may choose a lower end after a look at the pictures; it does where the end is infinite.
     """
 
     info: DepthNetworkInfo

@@ -5,7 +5,7 @@
     {
         "kind": "relative_disparity",            or "relative_depth", "metric_depth" (in metres)
         "licence": "MIT",
-        "range": [0, 100],                       values outside are clipped
+        "range": [0, 100],                       values outside are clipped; left out: from 0 on
         "height": 518, "width": 518,             what it was made for
         "keep_aspect": true, "multiple": 14,     how a picture's sides become the input's
         "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,7 +31,7 @@ from .depth_prepare import IMAGENET_MEAN, IMAGENET_STD, Preparation
 from .depth_runtime import Computation, Core, PerShape, onnx_session, openvino_core, settle
 
 PREFIX = "onnx:"
-_UNBOUNDED = (0.0, 10_000.0)
+_UNBOUNDED = (0.0, math.inf)
 _KEYS = {
     "kind", "licence", "source", "parameters", "range", "height", "width", "keep_aspect", "multiple",
     "bicubic", "mean", "std",
@@ -43,8 +44,8 @@ def onnx_network(path: Path, how: Computation) -> PreparedNetwork:
     """The network in the ONNX file ``path``.
 
     Raises:
-        MdeasError: If there is no such file, it is damaged, nothing says what its values mean, or nothing that
-            runs it is installed.
+        MdeasError: If there is no such file, it is damaged, nothing says what its values mean, or what runs
+            it is not installed.
     """
     if not path.is_file():
         raise MdeasError(f"no such file: {path}; give an ONNX file to --model {PREFIX}FILE")

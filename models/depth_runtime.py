@@ -106,12 +106,22 @@ class _TorchCore:
 
     def __init__(self, module: nn.Module, how: Computation) -> None:
         self._device, self._dtype = how.device, getattr(torch, how.dtype)
-        moved = module.to(self._device, self._dtype)
-        self._module = moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _convert(module, self._dtype)
+        self._module = module.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
         return as_map(self._module(x))
+
+
+def _convert(module: nn.Module, dtype: torch.dtype) -> None:
+    """Weights in ``dtype``, in place; norms of batches keep float32, which their statistics need."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            continue
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
+            if tensor.is_floating_point():
+                tensor.data = tensor.data.to(dtype)
 
 
 class PerShape:

@@ -23,8 +23,8 @@ from .depth_hub import Weights
 from .depth_prepare import IMAGENET_MEAN, IMAGENET_STD, Preparation
 from .depth_runtime import Computation, compile_core, settle
 
-# Nothing bounds a disparity; a labeller narrows the range to what the pictures need.
-_DISPARITY = (0.0, 10_000.0)
+# Nothing bounds a disparity; the labeller finds what the pictures need.
+_DISPARITY = (0.0, math.inf)
 # Depth Pro answers up to 10 km: with the sky inside the range, a room would have a few levels.
 _DEPTH_PRO_FARTHEST_M = 200.0
 _DINOV2_FARTHEST_M = 100.0

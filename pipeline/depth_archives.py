@@ -289,8 +289,7 @@ class LabelRun:
                 f"not a number among the answers of depth network {self._labeller.info.name}; "
                 "use another --model"
             )
-        low, most = self._labeller.network.value_range
-        return low, min(most, max(_round_up(found * RANGE_HEADROOM), low + _round_up(abs(most - low) / 1000)))
+        return fitted_range(found, self._labeller.network.value_range)
 
     def _name_of(self, shard: int) -> str:
         return shard_name("depth", shard)
@@ -385,6 +384,13 @@ class LabelRun:
         self._state.note(record, sums)
         kept_path(self._path(shard)).unlink(missing_ok=True)
         give_back_memory()
+
+
+def fitted_range(found: float, value_range: tuple[float, float]) -> tuple[float, float]:
+    """From the network's lowest value to a short number above ``found``, the highest that was looked at."""
+    low, most = value_range
+    least = low + _round_up(min(abs(most - low), 1.0) / 1000)
+    return low, min(most, max(_round_up(found * RANGE_HEADROOM), least))
 
 
 def _round_up(value: float) -> float:

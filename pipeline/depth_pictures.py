@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import Counter
 from contextlib import closing
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import MdeasError
+from .depth_archives import fitted_range
 from .depth_formats import FLOAT_BITS, FLOAT_FORMATS, PNG
 from .depth_record import (
     STATE_NAME,
@@ -34,6 +36,8 @@ from .threads import in_order
 if TYPE_CHECKING:
     from .depth import Labeller
 
+# Pictures that are looked at to find the range of labels.
+RANGE_PICTURES = 64
 LABEL_STEM, PREVIEW_SUFFIX = "-depth", "-preview.png"
 _SUFFIXES = {PNG: ".png"} | {name: how.suffix for name, how in FLOAT_FORMATS.items()}
 
@@ -80,6 +84,10 @@ def label_pictures(
         if form != PNG:
             properties |= {"bits": FLOAT_BITS, "format": form}
         state = begin(out, properties, f"*{LABEL_STEM}.*")
+        if math.isinf(labeller.mapping.high):
+            state.range = state.range or _find_range(labeller, tasks)
+            state.save()
+            labeller.use_range(*state.range)
         results = in_order(partial(_label, labeller, form), iter(tasks), labeller.jobs, labeller.jobs + 1)
         with closing(results), Progress(len(tasks), "label-depth", "pictures") as progress:
             for _, outcome in results:
@@ -121,6 +129,21 @@ def _plan(pictures: Path, out: Path, suffix: str) -> list[_Task]:
         name = path.stem if stems[path.stem] == 1 else path.name
         tasks.append(_Task(path, out / (name + LABEL_STEM + suffix), out / (name + PREVIEW_SUFFIX)))
     return tasks
+
+
+def _find_range(labeller: Labeller, tasks: list[_Task]) -> tuple[float, float]:
+    """For a network that has no highest value: what pictures from all over the folder need."""
+
+    def highest(task: _Task) -> float:
+        try:
+            quantity = labeller.answer(read_picture(task.picture)[None])
+        except MdeasError:  # said of it when its turn comes
+            return 0.0
+        return float(quantity.max(where=np.isfinite(quantity), initial=0.0))
+
+    looked_at = tasks[:: math.ceil(len(tasks) / RANGE_PICTURES)]
+    found = max(value for _, value in in_order(highest, iter(looked_at), labeller.jobs, labeller.jobs + 1))
+    return fitted_range(found, (labeller.mapping.low, labeller.mapping.high))
 
 
 def _remove_labels(out: Path) -> None:

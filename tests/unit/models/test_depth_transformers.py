@@ -17,6 +17,7 @@ from mdeas.cli import cli
 from mdeas.models.depth import create_depth_network
 from mdeas.models.depth_runtime import is_installed
 from mdeas.models.depth_transformers import import_transformers
+from mdeas.pipeline.images import decode_gray16
 from mdeas.pipeline.reader import DatasetReader
 from torch import nn
 
@@ -174,6 +175,31 @@ def test_any_network_labels_a_data_set(case: tuple[str, Path, nn.Module], datase
         label = reader.depth(index) * info.scale + info.offset
         assert np.abs(label - answer).max() < 0.51 * info.scale + 1e-4 * np.abs(answer).max()
         assert answer.std() > 1e-3 * abs(answer.mean())
+
+
+def test_labels_of_a_folder_fill_a_range_that_was_looked_for(
+    disparity_folder: Path, dataset_dir: Path, tmp_path: Path
+) -> None:
+    """Nothing bounds a disparity: over a range of any answer the labels of most would be 0."""
+    pictures, out, source = tmp_path / "pictures", tmp_path / "labels", DatasetReader(dataset_dir)
+    pictures.mkdir()
+    for index in range(3):
+        (pictures / f"{index}.jpg").write_bytes(source.encoded("fg_bg", index))
+    arguments = [
+        "label-depth",
+        "--model",
+        str(disparity_folder),
+        "--pictures",
+        str(pictures),
+        "--out",
+        str(out),
+    ]
+    result = CliRunner().invoke(
+        cli, [*arguments, "--runtime", "torch", "--bits", "16"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    highest = max(int(decode_gray16(path.read_bytes()).max()) for path in out.glob("*-depth.png"))
+    assert 65535 / 1.4 < highest < 65535 / 1.2
 
 
 def test_the_answer_is_the_models_own(case: tuple[str, Path, nn.Module]) -> None:
