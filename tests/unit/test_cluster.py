@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -99,12 +100,22 @@ def test_a_worker_killed_midway_costs_nothing(address: str, dask_cluster: Any, t
 
 
 def test_data_set_and_figures_equal_one_machines(
-    address: str, assets_dir: Path, tmp_path: Path, small_config: Configure
+    address: str, dask_cluster: Any, assets_dir: Path, tmp_path: Path, small_config: Configure
 ) -> None:
-    """Five shards, made by threads of two processes; one worker is killed meanwhile."""
+    """Five shards, made by threads of two processes, of which one is killed when the first is there."""
     one, two = (tmp_path / name for name in ("one", "two"))
     make_dataset(small_config(assets_dir, one, placements=200))
+
+    def kill_one() -> None:
+        while not any(two.glob("mask-*.zip")):
+            time.sleep(0.01)
+        if pid := next(iter(dask_cluster.workers.values())).pid:
+            os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    killer.start()
     report = make_dataset(small_config(assets_dir, two, placements=200, scheduler=address))
+    killer.join(timeout=10)
     assert report.made == report.samples == 4800
     compute_stats(StatsConfig(one, jobs=1))
     compute_stats(StatsConfig(two, scheduler=address))
