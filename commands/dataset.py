@@ -166,7 +166,7 @@ def stats(**options: Any) -> Report:
 @dataset_option(MergeConfig)
 @click.argument("folders", nargs=-1, type=FOLDER)
 def merge(**options: Any) -> Report:
-    """What parts made with --part of make-dataset and stats have left becomes what one machine would write.
+    """What parts of make-dataset, label-depth and stats have made becomes what one machine would write.
 
     FOLDERS: where parts worked that did not work in the data set's folder itself. Parts that are missing are
     named.

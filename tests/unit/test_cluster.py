@@ -122,6 +122,7 @@ def test_data_set_and_figures_equal_one_machines(
     assert content(one) == content(two)
 
 
+@pytest.mark.slow  # every worker loads torch
 def test_depth_labels_equal_one_machines(
     address: str, recut: Callable[..., Path], dataset_dir: Path, tmp_path: Path
 ) -> None:
