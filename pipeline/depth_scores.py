@@ -46,7 +46,15 @@ def write_scores(folder: Path, scores: NDArray[np.float32], faults: NDArray[np.i
 
 
 def remove_scores(folder: Path) -> None:
-    """The table as ``make-dataset`` wrote it."""
+    """The table as ``make-dataset`` wrote it.
+
+    Raises:
+        MdeasError: If there is none: better before the first label than after the last.
+    """
+    if not (folder / SAMPLES_NAME).exists():
+        raise MdeasError(
+            f"no sample table: {folder / SAMPLES_NAME}; make it again with `mdeas verify --repair`"
+        )
     if has_scores(folder):
         _rewrite(folder, None)
 

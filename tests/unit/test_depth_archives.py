@@ -365,6 +365,19 @@ def test_overwriting_takes_the_scores_back(dataset: Path) -> None:
     assert not list(dataset.glob("depth*"))
 
 
+@pytest.mark.parametrize("content", [None, b"no table"])
+def test_a_table_that_cannot_be_read_is_named_before_the_first_label(
+    dataset: Path, content: bytes | None
+) -> None:
+    path = dataset / "samples.parquet"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MdeasError, match=r"sample table: .*samples\.parquet.*mdeas verify --repair"):
+        label_archives(dataset, as_labeller(), batch=4)
+    assert not list(dataset.glob("depth*"))
+
+
 def test_lost_scores_are_found_again(dataset: Path, finished: dict[str, bytes]) -> None:
     """As when make-dataset has written the table anew."""
     label_archives(dataset, as_labeller(), batch=4)
