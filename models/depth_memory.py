@@ -58,7 +58,7 @@ class Frugal:
         if most >= len(rgb):
             return self._network.predict(rgb)
         answers = []
-        for part in rgb.split(most):
+        for part in rgb.split(most):  # type: ignore[no-untyped-call]
             missing = most - len(part)
             full = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
             answers.append(self._network.predict(full)[: len(part)])

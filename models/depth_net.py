@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -205,7 +206,9 @@ def _nearest_multiple(side: float) -> int:
     return max(1, round(side / STRIDE)) * STRIDE
 
 
-def log_disparity(network: nn.Module, rgb: Tensor, looks: tuple[tuple[int, bool], ...] = LOOKS) -> Tensor:
+def log_disparity(
+    network: Callable[[Tensor], Tensor], rgb: Tensor, looks: tuple[tuple[int, bool], ...] = LOOKS
+) -> Tensor:
     """Log inverse depth, float32 (B, H, W), of pictures uint8 (B, 3, H, W): the mean of several ``looks``.
 
     Each resizes to :func:`network_size` by averaging and resizes the answer back bilinearly.

@@ -136,6 +136,6 @@ def _sides(sides: list[int | None]) -> Sides:
 
 def _one_by_one(core: Core) -> Core:
     def run(x: Tensor) -> Tensor:
-        return torch.cat([core(picture) for picture in x.split(1)])
+        return torch.cat([core(x[n : n + 1]) for n in range(len(x))])
 
     return run

@@ -202,7 +202,8 @@ def _exported(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         warnings.simplefilter("ignore")
         try:
             # The tracing exporter: the newer one needs a further package.
-            torch.onnx.export(module, (_example(shape),), file, dynamo=False, input_names=["x"])
+            example = (_example(shape),)
+            torch.onnx.export(module, example, file, dynamo=False, input_names=["x"])  # type: ignore[arg-type]
         except Exception as error:  # whatever an operator that cannot be exported raises
             raise _not_for("onnxruntime", error) from error
     return file.getvalue()

@@ -121,7 +121,7 @@ class _OneByOne(_PredictedDepth):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, h, w) to (B, h', w')."""
-        return torch.cat([super(_OneByOne, self).forward(picture) for picture in x.split(1)])
+        return torch.cat([super(_OneByOne, self).forward(x[n : n + 1]) for n in range(len(x))])
 
 
 class _DepthProMetres(_PredictedDepth):
