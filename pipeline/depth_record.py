@@ -105,7 +105,7 @@ class LabelDepthReport:
         if self.labelled:
             rate = f"{self.seconds:,.1f} s, {self.images_per_second:,.1f} a second on {self.device}"
             lines.append(f"{self.labelled:,} made by this run in {rate}")
-        else:
+        elif not self.redone:
             lines.append("Nothing to do: every picture has its label")
         way = f"{self.kind.replace('_', ' ')}, {self.nearer} is nearer"
         composed = ", composed of backgrounds and cut-outs" if self.mode == "composed" else ""
@@ -114,7 +114,7 @@ class LabelDepthReport:
             "the range"
         )
         if self.redone:
-            lines.append(f"{self.redone:,} labels made again")
+            lines.append(f"Labels that were at fault and came out otherwise this time: {self.redone:,}")
         if self.quality is not None:
             lines.append(quality_line(self.quality))
         if self.rejected:
