@@ -476,7 +476,9 @@ def _keep_records(out: Path) -> None:
     for number in range(shard_count(len(samples))):
         pair = [records[shard_name(kind, number)] for kind in ("fg_bg", "mask")]
         start = number * SAMPLES_PER_SHARD
-        _write_record(out, number, pair, pixels[start : start + SAMPLES_PER_SHARD].tolist())
+        # None of a missing shard: a power cut could bring it back in the place of the shard's own.
+        if all(_is_there(out, record) for record in pair):
+            _write_record(out, number, pair, pixels[start : start + SAMPLES_PER_SHARD].tolist())
 
 
 # ---------------------------------------------------------------- the shards

@@ -16,7 +16,7 @@ from .. import MdeasError, __version__
 from .depth_scores import FAULTS
 from .manifest import DEPTH_INFO_NAME, DepthInfo, read_depth_info, read_json, write_json
 from .pixel_sums import PixelSums, sum_pixels
-from .shards import ShardRecord
+from .shards import KEPT_SUFFIX, ShardRecord
 
 if TYPE_CHECKING:
     from .depth import Labeller
@@ -243,6 +243,8 @@ class State:
     def remove(self) -> None:
         """The labels are complete: the state goes, and its folder if nothing else is in it."""
         self.forget_notes()
+        for path in self.path.parent.parent.glob("depth-*.zip" + KEPT_SUFFIX):
+            path.unlink()
         self.path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()

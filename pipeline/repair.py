@@ -208,9 +208,9 @@ def _mend_archive(task: ArchiveTask) -> bool:
     if is_whole:
         kept.replace(task.path)
     else:
-        task.path.unlink()
         if task.kind != "depth" or not made.entries:
             kept.unlink()
+        task.path.unlink()
     sync_folder(task.path.parent)
     return is_whole
 
