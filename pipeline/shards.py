@@ -255,23 +255,6 @@ def first_entry(path: Path) -> tuple[str, bytes]:
         raise MdeasError(f"damaged archive: {path} (first entry); run `mdeas verify` to see more") from error
 
 
-def first_entry(path: Path) -> tuple[str, bytes]:
-    """Name and bytes of an archive's first entry, without reading its directory.
-
-    Raises:
-        MdeasError: If the archive is damaged there, or cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            signature, *_, crc, size, _, name_length, extra_length = _LOCAL.unpack(file.read(_LOCAL.size))
-            name, _, data = file.read(name_length), file.read(extra_length), file.read(size)
-        if signature != _LOCAL_SIGNATURE or zlib.crc32(data) != crc:
-            raise ValueError("no entry")
-        return name.decode(), data
-    except (OSError, ValueError, struct.error) as error:
-        raise MdeasError(f"damaged archive: {path} (first entry); run `mdeas verify` to see more") from error
-
-
 def local_entries(raw: bytes | mmap.mmap) -> dict[str, slice]:
     """Where the data of every whole entry of an archive is, by the headers before the entries alone.
 
