@@ -108,14 +108,11 @@ class Engine:
 def _accelerator(device: str) -> Any:
     try:
         from accelerate import Accelerator
-        from accelerate.utils import DistributedDataParallelKwargs
     except ImportError as error:
         raise MdeasError(
             "several processes need accelerate; install mdeas[train], or start without torchrun"
         ) from error
-    # Buffers are equal in all processes already: batch norm counts the whole batch.
-    parallel = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return Accelerator(cpu=device == "cpu", kwargs_handlers=[parallel])
+    return Accelerator(cpu=device == "cpu")
 
 
 class _Sum(torch.autograd.Function):
@@ -141,18 +138,18 @@ class SharedBatchNorm(nn.BatchNorm2d):
         """(B, C, H, W) to the same."""
         if not self.training:
             return super().forward(x)
-        wide = x.float()
-        count = x.numel() // x.shape[1]
-        sums = torch.stack([wide.sum(dim=(0, 2, 3)), (wide * wide).sum(dim=(0, 2, 3))])
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         processes = torch.distributed.get_world_size()
-        mean, square = _Sum.apply(sums) / (count * processes)
-        variance = (square - mean * mean).clamp(min=0)
-        self._track(mean.detach(), variance.detach(), count * processes)
+        count = processes * (x.numel() // x.shape[1])
+        mean = _Sum.apply(wide.sum(dim=(0, 2, 3))) / count
+        centred = wide - mean[:, None, None]  # the mean of squares less the square of the mean would cancel
+        variance = _Sum.apply((centred * centred).sum(dim=(0, 2, 3))) / count
+        self._track(mean.detach(), variance.detach(), count)
         scale = torch.rsqrt(variance + self.eps)
         if self.weight is not None:
             scale = scale * self.weight
-        shift = -mean * scale if self.bias is None else self.bias - mean * scale
-        return (wide * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        normal = centred * scale[:, None, None]
+        return (normal if self.bias is None else normal + self.bias[:, None, None]).to(x.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:

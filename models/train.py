@@ -29,9 +29,10 @@ from .checkpoint import load_checkpoint
 from .dataset import FgBgDataset, batches, epoch_order
 from .engine import Engine
 from .interrupt import noting_interrupts
-from .judge import Measured, Metrics, beside_baseline, metrics_table, network_predictor
+from .judge import Measured, Metrics, beside_baseline, metrics_table, network_predictor, open_strata
 from .phases import Phase, plan_phases
-from .run import LAST_NAME, Watch, claim, watch, write_history
+from .report import write_report
+from .run import LAST_NAME, REPORT_NAME, Watch, claim, watch, write_history
 from .trainer import Trainer
 
 CHECKPOINT_EVERY_S = 180.0  # within an epoch; at its end always
@@ -93,7 +94,12 @@ def train(config: TrainConfig) -> TrainReport:
                     train_epoch(trainer, training, watching)
                     end_epoch(trainer, phase, watching)
         if engine.is_main:
-            write_history(folder, trainer.position.history)
+            history = trainer.position.history
+            write_history(folder, history)
+            if start < trainer.epochs or not (folder / REPORT_NAME).exists():
+                size = trainer.phases[-1].size
+                strata = open_strata(config.dataset, size, config.val_limit, config.seed)
+                write_report(folder, strata, history, trainer.device)
     return report(folder, trainer, start)
 
 

@@ -191,7 +191,7 @@ class TrainConfig:
     # Of SGD, or beta1 of Adam (MDEAS's); two numbers: low where the rate is high, as in one-cycle training.
     momentum: float | tuple[float, float] = 0.5
     weight_decay: float = 0.0
-    augment: str = "none"
+    augment: str = "camera"
     ema: float = 0.0  # decay of the averaged weights; 0: none
     patience: int | None = None  # epochs without a better ``best`` before a size is given up
     init_from: Path | None = None  # weights to begin with

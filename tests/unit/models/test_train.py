@@ -20,6 +20,7 @@ import torch
 from mdeas import MdeasError
 from mdeas.models import train as training
 from mdeas.models.checkpoint import load_checkpoint
+from mdeas.models.phases import Phase
 from mdeas.models.train import Trainer, TrainReport, train
 from mdeas.pipeline.options import TrainConfig
 
@@ -155,6 +156,63 @@ def test_a_stopped_run_ends_with_the_same_figures(
     finally:
         process.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("stop_at", [2, 4, 5])
+def test_everything_resumes_at_any_step(
+    short: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stop_at: int
+) -> None:
+    """Averages, momentum, rate, augmentation, sizes: phases of three and two steps, stopped in between."""
+    config = replace(
+        short, limit=12, size=(32, 48), epochs=(1, 1), batch_size=(4, 6), optimizer="adamw", ema=0.9,
+        schedule="onecycle", momentum=(0.85, 0.95), augment="camera",
+    )  # fmt: skip
+    train(replace(config, run="whole"))
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
+    once = Trainer.step
+
+    def stop(trainer: Trainer, sample: Any, rate: float) -> dict[str, float] | None:
+        if trainer.position.steps == stop_at - 1:
+            raise KeyboardInterrupt
+        return once(trainer, sample, rate)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "step", stop)
+        train(config)
+    assert train(config).started_at_epoch == pytest.approx({2: 1 / 3, 4: 1, 5: 1.5}[stop_at], abs=1e-3)
+    assert lines_of(tmp_path / "short") == lines_of(tmp_path / "whole")
+    one, other = (load_checkpoint(tmp_path / run / "last.ckpt") for run in ("short", "whole"))
+    assert one.training is not None and other.training is not None
+    for mine, theirs in ((one.weights, other.weights), (one.training["weights"], other.training["weights"])):
+        assert all(torch.equal(mine[name], value) for name, value in theirs.items())
+    assert one.size == 48
+
+
+def test_weights_to_begin_with(short: TrainConfig, finished: TrainReport, tmp_path: Path) -> None:
+    """The second phase of two: it begins where the first has ended."""
+    best = Path(finished.run) / "best.ckpt"
+    fresh, warm = train(short), train(replace(short, run="warm", init_from=best))
+    losses = [lines_of(Path(report.run))[0]["train"]["loss"] for report in (fresh, warm)]
+    assert losses[1] < losses[0]
+    with pytest.raises(MdeasError, match=r"weights of another network: .* is a mdeas; train it with --model"):
+        train(replace(short, run="other", model="masknet", init_from=best))
+
+
+def test_patience_counts_epochs_of_a_phase_without_a_better_best() -> None:
+    history = [{"epoch": n, "best": best} for n, best in ((1, ["best"]), (2, []), (3, ["best-mask"]))]
+    whole, second = Phase(32, 8, "mdeas", 0, 9), Phase(48, 8, "mdeas", 2, 9)
+    assert training.has_stalled(history, whole, 2)
+    assert not training.has_stalled(history, whole, 3)
+    assert not training.has_stalled(history, whole, None)
+    assert not training.has_stalled(history, second, 2)
+
+
+def test_the_report_holds_all_that_it_shows(finished: TrainReport) -> None:
+    page = (Path(finished.run) / "report.html").read_text()
+    assert page.count("<svg") == 5
+    assert page.count('src="data:image/png;base64,') == 2
+    assert "Worst samples" in page and "without learning" in page
+    assert page.replace("http://www.w3.org/2000/svg", "").count("http") == 0
 
 
 def test_the_same_command_again_only_reports(train_config: TrainConfig, finished: TrainReport) -> None:
