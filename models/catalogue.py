@@ -69,7 +69,9 @@ class ModelsReport:
 
 
 # Whatever has no name of its own here.
-_OTHERS = """Also: OWNER/NAME or OWNER/NAME@REVISION of the Hugging Face hub, and a folder that holds such a network"""
+_OTHERS = """
+Also OWNER/NAME or OWNER/NAME@REVISION of the Hugging Face hub, a folder with such a network, onnx:FILE, and
+FILE.py:FUNCTION for a network of your own: docs/depth-models.md"""
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -97,6 +99,11 @@ def list_models() -> ModelsReport:
 def _depth_entries() -> tuple[DepthEntry, ...]:
     info = create_depth_network("bundled", None, torch.device("cpu")).info
     entries = [DepthEntry("bundled", info.parameters, info.kind, info.nearer, info.licence, info.source)]
+    entries.append(
+        DepthEntry(
+            "densedepth", None, "relative_depth", "smaller", "not stated", "its Keras file, by --weights"
+        )
+    )
     for name, alias in ALIASES.items():
         nearer = "larger" if alias.kind == "relative_disparity" else "smaller"
         licence = alias.licence if alias.licence in PERMISSIVE else f"{alias.licence} (--accept-licence)"

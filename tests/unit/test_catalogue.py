@@ -10,7 +10,7 @@ from mdeas.models.depth_hub import ALIASES
 def test_every_network_is_listed_with_its_real_size() -> None:
     report = list_models()
     assert [entry.name for entry in report.dual_head] == list(MODELS)
-    assert [entry.name for entry in report.depth] == ["bundled", *ALIASES]
+    assert [entry.name for entry in report.depth] == ["bundled", "densedepth", *ALIASES]
     for entry in report.dual_head:
         model = create_model(entry.name)
         assert entry.parameters == sum(parameter.numel() for parameter in model.parameters())
