@@ -216,10 +216,10 @@ def split_numbers(_ctx: click.Context, _param: click.Parameter, text: str) -> tu
     return tuple(map(int, words))
 
 
-class Several(click.ParamType):
+class Several(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """One value of a type, or a tuple of them where there is a ``separator`` in between."""
 
-    def __init__(self, kind: click.ParamType, separator: str = ",") -> None:
+    def __init__(self, kind: Any, separator: str = ",") -> None:
         self.kind, self.separator, self.name = kind, separator, kind.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -59,12 +59,13 @@ class AugmentedDataset:
         batch = self.dataset.read(indices)
         if self.augment is unchanged:
             return batch
-        arrays = [part.permute(0, 2, 3, 1).numpy() for part in batch]
+        arrays: list[Any] = [part.permute(0, 2, 3, 1).numpy() for part in batch]
         for row, number in enumerate(self.dataset.samples[indices]):
             bg, fg_bg, mask, depth = (array[row] for array in arrays)
             shot = Shot(bg, fg_bg, mask[:, :, 0], depth[:, :, 0])
             rng = np.random.default_rng([*self.key, int(number)])
-            for before, after in zip(shot, self.augment(shot, rng), strict=True):
+            changed: list[tuple[Any, Any]] = list(zip(shot, self.augment(shot, rng), strict=True))
+            for before, after in changed:
                 before[...] = after
         return batch
 
@@ -85,7 +86,10 @@ def unchanged(shot: Shot, _rng: Generator) -> Shot:
 
 def flip(shot: Shot, rng: Generator) -> Shot:
     """All four mirrored, every other time."""
-    return Shot(*(part[:, ::-1] for part in shot)) if rng.random() < 0.5 else shot
+    if rng.random() < 0.5:
+        return shot
+    bg, fg_bg, mask, depth = shot
+    return Shot(bg[:, ::-1], fg_bg[:, ::-1], mask[:, ::-1], depth[:, ::-1])
 
 
 def colour(shot: Shot, rng: Generator) -> Shot:
@@ -100,7 +104,8 @@ def camera(shot: Shot, rng: Generator) -> Shot:
         shot = view(shot, rng)
     if rng.random() < 0.7:
         table = tone_table(rng, exposure=0.2, gamma=0.15, tint=0.05)
-        shot = shot._replace(bg=cv2.LUT(shot.bg, table), fg_bg=cv2.LUT(shot.fg_bg, table))
+        bg, fg_bg = (np.asarray(cv2.LUT(part, table), np.uint8) for part in (shot.bg, shot.fg_bg))
+        shot = shot._replace(bg=bg, fg_bg=fg_bg)
     return between_shots(shot, rng)
 
 
@@ -159,7 +164,7 @@ def moved(picture: Pixels, rng: Generator) -> Pixels:
     else:
         zoom = math.exp(rng.normal(0, ZOOM))
         matrix = motion(picture.shape[0], shift, rng.normal(0, TURN_DEGREES), zoom)
-    return warp(picture, matrix, cv2.BORDER_REPLICATE)
+    return np.asarray(warp(picture, matrix, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def relit(picture: Pixels, rng: Generator) -> Pixels:

@@ -75,7 +75,7 @@ class Engine:
         if self._accelerator is None:
             return network
         if self.device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         else:
             share_batch_norms(network)
         prepared: nn.Module = self._accelerator.prepare_model(network)
@@ -131,6 +131,11 @@ class _Sum(torch.autograd.Function):
         return gradient
 
 
+def _sum(values: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    return total
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm over the parts of all processes, on any device; torch's own needs a GPU."""
 
@@ -141,15 +146,16 @@ class SharedBatchNorm(nn.BatchNorm2d):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         processes = torch.distributed.get_world_size()
         count = processes * (x.numel() // x.shape[1])
-        mean = _Sum.apply(wide.sum(dim=(0, 2, 3))) / count
+        mean = _sum(wide.sum(dim=(0, 2, 3))) / count
         centred = wide - mean[:, None, None]  # the mean of squares less the square of the mean would cancel
-        variance = _Sum.apply((centred * centred).sum(dim=(0, 2, 3))) / count
+        variance = _sum((centred * centred).sum(dim=(0, 2, 3))) / count
         self._track(mean.detach(), variance.detach(), count)
         scale = torch.rsqrt(variance + self.eps)
         if self.weight is not None:
             scale = scale * self.weight
         normal = centred * scale[:, None, None]
-        return (normal if self.bias is None else normal + self.bias[:, None, None]).to(x.dtype)
+        shifted: Tensor = normal if self.bias is None else normal + self.bias[:, None, None]
+        return shifted.to(x.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:

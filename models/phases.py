@@ -28,7 +28,7 @@ def plan_phases(config: TrainConfig, own_size: int) -> tuple[Phase, ...]:
     Raises:
         MdeasError: If two options have different numbers of values, other than one.
     """
-    values = {
+    values: dict[str, tuple[int, ...] | tuple[str, ...]] = {
         "--size": several(own_size if config.size is None else config.size),
         "--epochs": several(config.epochs),
         "--batch-size": several(config.batch_size),

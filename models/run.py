@@ -215,7 +215,8 @@ class Events:
             warnings.simplefilter("ignore")  # about checks of shapes, which a trace does not repeat
             pair = (self.pictured.bg[:1], self.pictured.fg_bg[:1])
             # Traced here, because the writer would check the trace, which takes several times longer.
-            self.writer.add_graph(torch.jit.trace(_Traced(network), pair, check_trace=False), pair)
+            traced = torch.jit.trace(_Traced(network), pair, check_trace=False)  # type: ignore[no-untyped-call]
+            self.writer.add_graph(traced, pair)
 
     def epoch(self, line: dict[str, Any], predict: Predictor, model: nn.Module | None = None) -> None:
         """Figures of one epoch (a line of ``metrics.jsonl``) and its prediction pictures, also as a PNG.

@@ -74,7 +74,8 @@ class Trainer:
         # What predicts: the averaged weights, or a plain copy of those in training.
         self.shown = copy.deepcopy(self.model).requires_grad_(False)
         network = self.engine.distribute(self.model)
-        self.network = torch.compile(network) if config.compile else network
+        compiled: Any = torch.compile(network) if config.compile else network
+        self.network: nn.Module = compiled
         self.parameters = [*self.model.parameters(), *self.losses.parameters()]
         self.optimizer = create_optimizer(config, self.parameters)
         self.scaler = self.engine.scaler()
@@ -135,7 +136,8 @@ class Trainer:
         if self.scaler.is_enabled():
             return torch.zeros((), device=self.device)
         norms = [parameter.grad.norm() for parameter in self.parameters if parameter.grad is not None]
-        return torch.stack(norms).norm()
+        spread: Tensor = torch.stack(norms).norm()
+        return spread
 
     @torch.no_grad()
     def _average(self) -> None:
