@@ -97,7 +97,7 @@ def compile_core(module: nn.Module, how: Computation) -> Core:
     if how.runtime == "torch":
         return _TorchCore(module, how)
     if how.runtime == "onnxruntime":
-        return PerShape(lambda shape: onnx_session(_exported(module, shape)))
+        return PerShape(lambda shape: _exported_session(module, shape))
     return PerShape(lambda shape: openvino_core(_converted(module, shape), shape, how.dtype))
 
 
@@ -193,6 +193,15 @@ def as_map(answer: Tensor) -> Tensor:
             "expected (pictures, height, width) or (pictures, 1, height, width)"
         )
     return answer.float()
+
+
+def _exported_session(module: nn.Module, shape: tuple[int, ...]) -> Core:
+    """The module in ONNX Runtime, which refuses some of what torch exports."""
+    model = _exported(module, shape)
+    try:
+        return onnx_session(model)
+    except Exception as error:  # of its own, without a common base
+        raise _not_for("onnxruntime", error) from error
 
 
 def _exported(module: nn.Module, shape: tuple[int, ...]) -> bytes:

@@ -21,7 +21,7 @@ from mdeas.pipeline.options import LabelDepthConfig
 from torch import Tensor, nn
 
 CPU = torch.device("cpu")
-COMPILED = [("openvino", "float32"), ("openvino", "bfloat16"), ("onnxruntime", "float32")]
+COMPILED = [("openvino", "float32"), ("openvino", "bfloat16")]
 WAYS = [("torch", "bfloat16"), *(pytest.param(*way, marks=pytest.mark.slow) for way in COMPILED)]
 
 
