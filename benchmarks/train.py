@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from mdeas.models.dataset import FgBgDataset, batches, epoch_order
-from mdeas.models.device import choose_device
-from mdeas.models.train import Trainer
+from mdeas.models.phases import plan_phases
+from mdeas.models.trainer import Trainer
 from mdeas.pipeline.options import TrainConfig
 
 
@@ -67,8 +67,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     dataset = FgBgDataset(args.dataset, "train", args.size)
-    config = TrainConfig(model=args.model, batch_size=args.batch_size, epochs=1)
-    trainer = Trainer(config, dataset.size, choose_device(args.device), steps_per_epoch=args.steps)
+    config = TrainConfig(model=args.model, batch_size=args.batch_size, epochs=1, device=args.device)
+    phases = plan_phases(config, dataset.size)
+    trainer = Trainer(config, phases, len(dataset))
     trainer.model.train()
     results: dict[str, float | str | int] = {"device": str(trainer.device), "size": dataset.size}
     for workers in args.workers:
