@@ -140,9 +140,9 @@ class FgBgDataset(Dataset[Sample]):
     def read(self, indices: NDArray[np.int64]) -> Batch:
         """The samples at ``indices`` of the split, decoded into one batch."""
         count, size = len(indices), self.size
-        forms = (((count, size, size, 3), np.uint8),) * 2
-        forms += ((count, size, size), np.uint8), ((count, size, size), np.float32)
-        made = [self._buffers.empty(*form) for form in forms]
+        picture, plane = (count, size, size, 3), (count, size, size)
+        forms = ((picture, np.uint8), (picture, np.uint8), (plane, np.uint8), (plane, np.float32))
+        made = [self._buffers.empty(shape, dtype) for shape, dtype in forms]
         bg, fg_bg, mask, depth = (array for array, _ in made)
         for row, number in enumerate(self.samples[indices]):
             sample = int(number)
