@@ -126,7 +126,7 @@ def train(**options: Any) -> Report:
     """Trains a network that takes (bg, fg_bg) and predicts depth and mask, into runs/NAME.
 
     Splits are by asset: no validation picture shares what it is judged on with training. A stopped run goes
-    on and ends with the same figures. Several processes: torchrun --nproc-per-node N -m mdeas train.
+    on and ends with the same figures. Several processes: torchrun --nproc-per-node N -m -- mdeas train.
     """
     from ..models.train import train
 

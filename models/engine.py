@@ -1,6 +1,6 @@
 """Where a network is trained: device, precision, and the processes that share a batch.
 
-One process needs torch alone. Several, started by ``torchrun -m mdeas train``, are brought together by
+One process needs torch alone. Several, started by ``torchrun -m -- mdeas train``, are brought together by
 accelerate, on CPUs, GPUs and nodes alike: each takes its part of every batch, gradients are averaged, batch
 norm counts the whole batch, and the first process alone measures and writes. What comes out is that of one
 process up to rounding, as far as the loss is a mean over samples.
