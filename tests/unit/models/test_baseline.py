@@ -49,7 +49,7 @@ def test_predicts_masks_and_the_mean_depth() -> None:
     frame[1, :, 8:20, 8:20] = 0.9
     mean = np.linspace(0, 1, 32, dtype=np.float32)[:, None].repeat(32, axis=1)
     sample = Sample(bg, frame, torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32))
-    depth, mask = Baseline(threshold=40, mean_depth=mean)(sample)
+    depth, mask, *_ = Baseline(threshold=40, mean_depth=mean)(sample)
     assert mask.shape == (2, 1, 32, 32)
     assert mask.flatten(1).sum(1).tolist() == pytest.approx([0, 144], abs=12)
     assert depth is not None
