@@ -116,12 +116,16 @@ def hub_weights(name: str, accept_licence: bool) -> Weights:
 
 
 def _cached(repository: str, revision: str) -> Path | None:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import try_to_load_from_cache
 
+    # By one file: newer libraries call a snapshot incomplete that lacks files which were not asked for.
     try:
-        folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
-    except (OSError, ValueError):  # what the hub's library raises where it would have to ask the network
+        description = try_to_load_from_cache(repository, "config.json", revision=revision)
+    except ValueError:  # not a repository's name
         return None
+    if not isinstance(description, str):
+        return None
+    folder = Path(description).parent
     return folder if _is_complete(folder) else None
 
 

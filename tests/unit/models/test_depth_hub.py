@@ -32,7 +32,13 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = self.path.partition("?")[0].strip("/").split("/")
         files = self.files()
-        if parts[:2] == ["api", "models"] and parts[2] in ("open", "closed"):
+        if parts[:2] == ["api", "models"] and parts[4:5] == ["tree"]:  # newer libraries ask for it
+            tree = [
+                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+                for name, data in files.items()
+            ]
+            self.answer(200, json.dumps(tree).encode(), {"Content-Type": "application/json"})
+        elif parts[:2] == ["api", "models"] and parts[2] in ("open", "closed"):
             licence = "mit" if parts[2] == "open" else "cc-by-nc-4.0"
             about = {
                 "id": "/".join(parts[2:4]), "sha": COMMIT, "tags": [f"license:{licence}"],
