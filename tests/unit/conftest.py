@@ -1,4 +1,4 @@
-"""A web server on this machine that can be told to behave in every way that servers behave."""
+"""A web server on this machine that behaves in every way that servers do; weights of a small depth network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -129,3 +130,17 @@ def pretend_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """127.0.0.1 passes for an address of the internet; every other one is judged as it is."""
     judge = safe_connection.is_public
     monkeypatch.setattr(safe_connection, "is_public", lambda a: a == "127.0.0.1" or judge(a))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled depth network's shape with random weights that answer with more than a constant."""
+    import torch
+    from mdeas.models.depth_net import DepthNet, save_weights
+
+    torch.manual_seed(0)
+    network = DepthNet()
+    torch.nn.init.normal_(network.head.weight, std=0.3)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(network, path, {"steps": "0"})
+    return path

@@ -11,7 +11,6 @@ import pytest
 import torch
 from mdeas import MdeasError
 from mdeas.models.depth import BundledDepthNetwork, DepthNetworkInfo
-from mdeas.models.depth_net import DepthNet, save_weights
 from mdeas.pipeline import depth_archives
 from mdeas.pipeline.depth import Labeller, label_depth
 from mdeas.pipeline.images import decode_gray16
@@ -19,21 +18,10 @@ from mdeas.pipeline.manifest import read_depth_info
 from mdeas.pipeline.options import LabelDepthConfig
 from mdeas.pipeline.reader import DatasetReader
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 CPU = torch.device("cpu")
 TOTAL, PER_SHARD = 14, 10
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled network's shape with random weights that answer with more than a constant."""
-    torch.manual_seed(0)
-    network = DepthNet()
-    nn.init.normal_(network.head.weight, std=0.3)
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(network, path, {"steps": "0"})
-    return path
 
 
 @pytest.fixture

@@ -12,28 +12,16 @@ import torch
 from mdeas import MdeasError
 from mdeas.models.depth import BundledDepthNetwork, DepthNetworkInfo, create_depth_network
 from mdeas.models.depth_memory import Frugal
-from mdeas.models.depth_net import DepthNet, save_weights
 from mdeas.models.depth_runtime import Computation, is_installed, settle
 from mdeas.models.device import choose_devices
 from mdeas.pipeline.depth import label_depth
 from mdeas.pipeline.manifest import read_depth_info
 from mdeas.pipeline.options import LabelDepthConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 CPU = torch.device("cpu")
 COMPILED = [("openvino", "float32"), ("openvino", "bfloat16")]
 WAYS = [("torch", "bfloat16"), *(pytest.param(*way, marks=pytest.mark.slow) for way in COMPILED)]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled network's shape with random weights that answer with more than a constant."""
-    torch.manual_seed(0)
-    network = DepthNet()
-    nn.init.normal_(network.head.weight, std=0.3)
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(network, path, {"steps": "0"})
-    return path
 
 
 def pictures(count: int) -> Tensor:
