@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from torch.nn import functional as F
 
 from .loss_terms import require_same_shape, wide
 from .ssim import SSIM_WINDOW, ssim_map, valid_ssim_map
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FOREGROUND = 0.5  # probability above which a pixel counts as foreground
 DELTA = 1.25
@@ -25,7 +28,7 @@ RATIO_FLOOR = 0.01
 # How far outlines may lie apart and still meet, as a share of the diagonal (Perazzi et al. 2016, DAVIS).
 BOUNDARY_SHARE = 0.008
 
-Sums = TypeVar("Sums", "MaskSums", "RegionSums")
+Sums = TypeVar("Sums", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class DepthScale:
         return (label * (LABEL_STEPS * self.scale) + self.offset).clamp(min=RATIO_FLOOR * largest)
 
 
-def _added(first: Sums, second: Sums) -> Sums:
+def added(first: Sums, second: Sums) -> Sums:
+    """Field by field, of two of the same dataclass of sums."""
     names = [one.name for one in fields(first)]
     return type(first)(**{name: getattr(first, name) + getattr(second, name) for name in names})
 
@@ -64,7 +68,7 @@ class MaskSums:
 
     def __add__(self, other: MaskSums) -> MaskSums:
         """Sums of both sets together."""
-        return _added(self, other)
+        return added(self, other)
 
     def metrics(self) -> dict[str, float]:
         """Of foreground over all pixels of the set; ``boundary_f`` of its outlines, ``mae`` of probabilities.
@@ -101,7 +105,7 @@ class RegionSums:
 
     def __add__(self, other: RegionSums) -> RegionSums:
         """Sums of both together."""
-        return _added(self, other)
+        return added(self, other)
 
     def metrics(self, suffix: str = "") -> dict[str, float]:
         """``rmse`` and ``ssim`` of labels in 0..1; of what they stand for the rest."""

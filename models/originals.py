@@ -5,7 +5,7 @@ None of them is what its name says; ``models.metrics`` has figures that are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from .base import Heads
 from .loss_presets import Labels
 from .loss_terms import wide
+from .metrics import added
 from .ssim import ssim_map
 
 EPS = 1e-6
@@ -45,8 +46,7 @@ class OriginalSums:
 
     def __add__(self, other: OriginalSums) -> OriginalSums:
         """Sums of both sets together."""
-        names = [one.name for one in fields(self)]
-        return OriginalSums(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        return added(self, other)
 
     def metrics(self) -> dict[str, float]:
         """By name; ``MEANINGS`` says what each is."""

@@ -83,7 +83,7 @@ from .split import split_assets
 log = logging.getLogger(__name__)
 
 WORK_NAME = ".work"
-_PLAN_NAME = "plan.json"
+PLAN_NAME = "plan.json"
 _FOREGROUNDS_NAME = "fg.zip"
 _PREPARED_NAME = "prepared"
 _APART = "apart-"
@@ -166,7 +166,7 @@ def make_dataset(config: MakeDatasetConfig) -> MakeDatasetReport:
         config.out.mkdir(parents=True, exist_ok=True)
         with locked(config.out):
             manifest = _begin(config, options, sources)
-            made = _make_shards(config, manifest)
+            made = make_missing_shards(config, manifest)
             manifest = finish_dataset(config.out, manifest)
     return _report(config, manifest, folders, made, started)
 
@@ -197,7 +197,7 @@ def make_dataset_part(config: MakeDatasetConfig) -> PartReport:
                 with planning(out):
                     manifest = _begin(config, options, sources)
                     _place_backgrounds(out)
-                made = _make_shards(config, manifest)
+                made = make_missing_shards(config, manifest)
                 write_json(note_path(out, "dataset", part), {"part": part[0], "parts": part[1]})
     shards = len(share(shard_count(len(plan_of(manifest))), part))
     made = -(-made // SAMPLES_PER_SHARD)
@@ -321,7 +321,7 @@ def _remove_work(out: Path) -> None:
     """Remove what unfinished work has left in ``.work``; the state of unfinished depth labels stays."""
     work = out / WORK_NAME
     shutil.rmtree(work / _PREPARED_NAME, ignore_errors=True)
-    for name in (_PLAN_NAME, BACKGROUNDS_NAME, _FOREGROUNDS_NAME):
+    for name in (PLAN_NAME, BACKGROUNDS_NAME, _FOREGROUNDS_NAME):
         for path in (work / name, part_path(work / name)):
             path.unlink(missing_ok=True)
     for path in (*work.glob("shard-*.json*"), *work.glob("dataset-part-*.json")):
@@ -351,8 +351,8 @@ def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[
     """The plan to work on: the one left by a stopped run of the same command, or a new one."""
     out, work = config.out, config.out / WORK_NAME
     reopens = (out / MANIFEST_NAME).exists() and not config.overwrite
-    if not reopens and (work / _PLAN_NAME).exists():
-        manifest = read_manifest(work, _PLAN_NAME)
+    if not reopens and (work / PLAN_NAME).exists():
+        manifest = read_manifest(work, PLAN_NAME)
         try:
             _refuse_other(out, manifest, options, sources)
             refuse_other_encoders(out, manifest.encoders, config.quality)
@@ -379,7 +379,7 @@ def _begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[
             raise _other(out, "its pictures are read otherwise by this installation")
         manifest = replace(manifest, encoders=before.encoders)
         _keep_records(out)
-    write_manifest(work, manifest, _PLAN_NAME)
+    write_manifest(work, manifest, PLAN_NAME)
     (out / MANIFEST_NAME).unlink(missing_ok=True)
     return manifest
 
@@ -513,7 +513,7 @@ def _painter(task: ShardsTask) -> Painter:
     if _kept.key != (task.out, task.plan_sha256):
         if _plan_sha256(task.out) != task.plan_sha256:
             raise MdeasError(f"another plan than the one to follow: {task.out}; run the same command again")
-        manifest = read_manifest(task.out / WORK_NAME, _PLAN_NAME)
+        manifest = read_manifest(task.out / WORK_NAME, PLAN_NAME)
         options = manifest.options
         _kept.painter = Painter(
             task.out / BACKGROUNDS_NAME,
@@ -527,7 +527,7 @@ def _painter(task: ShardsTask) -> Painter:
 
 
 def _plan_sha256(out: Path) -> str:
-    return hashlib.sha256((out / WORK_NAME / _PLAN_NAME).read_bytes()).hexdigest()
+    return hashlib.sha256((out / WORK_NAME / PLAN_NAME).read_bytes()).hexdigest()
 
 
 def make_shards(task: ShardsTask) -> list[PaintedShard]:
@@ -588,7 +588,7 @@ def _place_backgrounds(out: Path) -> None:
         (out / WORK_NAME / BACKGROUNDS_NAME).replace(out / BACKGROUNDS_NAME)
 
 
-def _make_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
+def make_missing_shards(config: MakeDatasetConfig, manifest: DatasetManifest) -> int:
     """Make the shards that are not there yet; returns the number of samples made."""
     # Workers on other machines have other current folders.
     out, plan = config.out.absolute(), plan_of(manifest)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import MdeasError
-from .composite import _PLAN_NAME, WORK_NAME, finish_dataset, is_made, plan_of
+from .composite import PLAN_NAME, WORK_NAME, finish_dataset, is_made, plan_of
 from .depth_record import STATE_NAME, State
 from .depth_shards import config_of
 from .lock import locked
@@ -75,7 +75,7 @@ def merge(config: MergeConfig) -> MergeReport:
             if not other.is_dir() or not other.samefile(folder):
                 with _held(other):
                     _take(other, folder)
-        if (folder / WORK_NAME / _PLAN_NAME).exists() and not (folder / MANIFEST_NAME).exists():
+        if (folder / WORK_NAME / PLAN_NAME).exists() and not (folder / MANIFEST_NAME).exists():
             _merge_dataset(folder)
             written.append(MANIFEST_NAME)
         if _notes(folder, "stats"):
@@ -93,7 +93,7 @@ def merge(config: MergeConfig) -> MergeReport:
 
 
 def _merge_dataset(folder: Path) -> DatasetManifest:
-    manifest = read_manifest(folder / WORK_NAME, _PLAN_NAME)
+    manifest = read_manifest(folder / WORK_NAME, PLAN_NAME)
     count = shard_count(len(plan_of(manifest)))
     missing = [number for number in range(count) if not is_made(folder, number)]
     if missing:
@@ -198,11 +198,11 @@ def _take(other: Path, folder: Path) -> None:
         MdeasError: If it follows another plan, or an archive is not what was recorded of it.
     """
     source, work = other / WORK_NAME, folder / WORK_NAME
-    if (source / _PLAN_NAME).exists() and not (folder / MANIFEST_NAME).exists():
+    if (source / PLAN_NAME).exists() and not (folder / MANIFEST_NAME).exists():
         work.mkdir(exist_ok=True)
-        if not (work / _PLAN_NAME).exists():
+        if not (work / PLAN_NAME).exists():
             _bring(other / BACKGROUNDS_NAME, folder / BACKGROUNDS_NAME, None)
-            write_bytes(work / _PLAN_NAME, (source / _PLAN_NAME).read_bytes())
+            write_bytes(work / PLAN_NAME, (source / PLAN_NAME).read_bytes())
         _refuse_other_plan(other, folder)
         for path in sorted(source.glob("shard-*.json")):
             for record in (ShardRecord(**one) for one in read_json(path)["shards"]):
@@ -234,7 +234,7 @@ def _take_labels(other: Path, folder: Path) -> None:
 
 
 def _refuse_other_plan(other: Path, folder: Path) -> None:
-    here, there = (read_manifest(one / WORK_NAME, _PLAN_NAME) for one in (folder, other))
+    here, there = (read_manifest(one / WORK_NAME, PLAN_NAME) for one in (folder, other))
     if here == there:
         return
     names = [name for name, value in here.options.items() if there.options.get(name) != value]

@@ -21,13 +21,13 @@ from .. import MdeasError, __version__
 from .assets import Inspection, InspectionTask, Kind, Source, find_folders, inspect
 from .composite import (
     _FOREGROUNDS_NAME,
-    _PLAN_NAME,
     _PREPARED_NAME,
+    PLAN_NAME,
     WORK_NAME,
-    _make_shards,
     _remove_work,
     _writable,
     finish_dataset,
+    make_missing_shards,
     plan_of,
 )
 from .encoders import differences, encoders, writes_same_bytes
@@ -116,7 +116,7 @@ def rebuild(config: RebuildConfig) -> RebuildReport:
             else:
                 _begin(config, begun)
                 part = None if config.shard is None else (config.shard + 1, shards)
-                _make_shards(MakeDatasetConfig(out=config.out, jobs=config.jobs, part=part), begun)
+                make_missing_shards(MakeDatasetConfig(out=config.out, jobs=config.jobs, part=part), begun)
                 if part is None:
                     finish_dataset(config.out, begun)
                 else:
@@ -168,7 +168,7 @@ def _records(config: RebuildConfig, manifest: DatasetManifest) -> tuple[ShardRec
 def _begin(config: RebuildConfig, begun: DatasetManifest) -> None:
     """The prepared pictures and the plan in ``.work``, unless an earlier run has left them there."""
     work = config.out / WORK_NAME
-    if (work / _PLAN_NAME).exists() and read_manifest(work, _PLAN_NAME) == begun:
+    if (work / PLAN_NAME).exists() and read_manifest(work, PLAN_NAME) == begun:
         return
     assets = _needed(config, begun)
     sources = _find(config, assets)
@@ -200,7 +200,7 @@ def _begin(config: RebuildConfig, begun: DatasetManifest) -> None:
                 entry = background_name(asset.id, len(begun.bg)) if kind == "bg" else f"fg/{asset.id:09d}.png"
                 writer.add(entry, tasks[kind, asset.id].prepared.read_bytes())
     shutil.rmtree(work / _PREPARED_NAME)
-    write_manifest(work, begun, _PLAN_NAME)
+    write_manifest(work, begun, PLAN_NAME)
 
 
 def _needed(config: RebuildConfig, manifest: DatasetManifest) -> list[tuple[Kind, Asset]]:

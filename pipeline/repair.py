@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import MdeasError
-from .composite import _PLAN_NAME, WORK_NAME, plan_of, table_parts
+from .composite import PLAN_NAME, WORK_NAME, plan_of, table_parts
 from .depth_record import STATE_NAME
 from .depth_scores import has_scores
 from .lock import locked
@@ -115,7 +115,7 @@ def _lockfile(folder: Path) -> Lockfile | None:
 
 def _mend_manifest(folder: Path, lockfile: Lockfile | None) -> list[str]:
     """``dataset.json`` from the lock file where it is damaged, or no more like the archives than that."""
-    if (folder / WORK_NAME / _PLAN_NAME).exists() and not (folder / MANIFEST_NAME).exists():
+    if (folder / WORK_NAME / PLAN_NAME).exists() and not (folder / MANIFEST_NAME).exists():
         raise MdeasError(f"no finished data set: {folder}; run the same `mdeas make-dataset` again first")
     try:
         there = read_manifest(folder)

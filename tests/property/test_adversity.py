@@ -220,13 +220,13 @@ def test_pictures_are_not_needed_once_they_are_read(
     small_config: Configure,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    paint = composite._make_shards
+    paint = composite.make_missing_shards
 
     def after_a_loss(*arguments: object) -> int:
         shutil.rmtree(own_assets)
         return paint(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(composite, "_make_shards", after_a_loss)
+    monkeypatch.setattr(composite, "make_missing_shards", after_a_loss)
     make_dataset(small_config(own_assets, tmp_path / "set"))
     assert content(tmp_path / "set") == content(dataset_dir)
 
