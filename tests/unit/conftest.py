@@ -1,4 +1,4 @@
-"""A web server on this machine that behaves in every way that servers do; weights of a small depth network."""
+"""A web server on this machine that behaves in every way that servers do; weights of a small depth net."""
 
 from __future__ import annotations
 
