@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from mdeas.pipeline import cluster, parallel
 from mdeas.pipeline.assets import bundled_folder
-from mdeas.pipeline.composite import make_dataset, plan_of, table_parts
+from mdeas.pipeline.composite import make_dataset, table_parts
 from mdeas.pipeline.manifest import (
     SAMPLES_PER_SHARD,
     DatasetManifest,
@@ -40,6 +40,7 @@ from mdeas.pipeline.manifest import (
 )
 from mdeas.pipeline.options import MakeDatasetConfig, StatsConfig
 from mdeas.pipeline.parallel import Cluster
+from mdeas.pipeline.plan import plan_of
 from mdeas.pipeline.shards import ShardRecord
 from mdeas.pipeline.stats import compute_stats
 

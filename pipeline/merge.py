@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import MdeasError
-from .composite import PLAN_NAME, WORK_NAME, finish_dataset, is_made, plan_of
+from .composite import finish_dataset
 from .depth_record import STATE_NAME, State
 from .depth_shards import config_of
 from .lock import locked
@@ -34,8 +34,10 @@ from .manifest import (
 )
 from .options import LabelDepthConfig, MergeConfig
 from .part import Part, part_of
+from .plan import plan_of
 from .shards import ShardRecord, part_path, sync_folder
 from .stats import STATS_FILE, merge_stats
+from .work import PLAN_NAME, WORK_NAME, is_made
 
 _NOTE = re.compile(r"[a-z]+-part-(\d+)-of-(\d+)\.json")
 _STATE = Path(STATE_NAME).name

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .work import WORK_NAME
+
 Part = tuple[int, int]  # number of the part from 1, number of parts
 
 
@@ -27,7 +29,7 @@ def part_of(number: int, count: int, parts: int) -> int:
 
 def note_path(folder: Path, what: str, part: Part) -> Path:
     """Where a part of ``what`` (dataset, depth, stats) notes that it is finished, in ``.work``."""
-    return folder / ".work" / f"{what}-part-{part[0]}-of-{part[1]}.json"
+    return folder / WORK_NAME / f"{what}-part-{part[0]}-of-{part[1]}.json"
 
 
 @dataclass(frozen=True)

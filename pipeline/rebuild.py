@@ -18,18 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import MdeasError, __version__
-from .assets import Inspection, InspectionTask, Kind, Source, find_folders, inspect
-from .composite import (
-    _FOREGROUNDS_NAME,
-    _PREPARED_NAME,
-    PLAN_NAME,
-    WORK_NAME,
-    _remove_work,
-    _writable,
-    finish_dataset,
-    make_missing_shards,
-    plan_of,
-)
+from .assets import Inspection, InspectionTask, Kind, Source, find_folders
+from .beginning import inspect_all
+from .composite import finish_dataset
 from .encoders import differences, encoders, writes_same_bytes
 from .lock import locked
 from .lockfile import Lockfile, fingerprint, read_lockfile
@@ -46,12 +37,13 @@ from .manifest import (
     write_manifest,
 )
 from .options import MakeDatasetConfig, RebuildConfig
-from .parallel import run
-from .plan import side_range
-from .progress import Progress
+from .paint import prepared_name
+from .plan import plan_of, side_range
+from .shard_tasks import make_missing_shards
 from .shards import ShardReader, ShardRecord, ShardWriter
 from .verify import readable_plan
 from .verify_archive import DECODERS, has_recorded_hash
+from .work import FOREGROUNDS_NAME, PLAN_NAME, PREPARED_NAME, WORK_NAME, remove_work, writable
 
 # An encoder of another version may round a few values otherwise, which moves pixels by some levels, but on
 # average by next to nothing; another picture is off by far more.
@@ -108,11 +100,11 @@ def rebuild(config: RebuildConfig) -> RebuildReport:
     # Of encoders that write the same bytes, the recorded versions stay: dataset.json is the same then too.
     recorded = manifest.encoders if writes_same_bytes(manifest.encoders, here) else here
     begun = replace(manifest, totals={}, shards=(), encoders=recorded)
-    with _writable(config.out):
+    with writable(config.out):
         config.out.mkdir(parents=True, exist_ok=True)
         with locked(config.out):
             if _is_there(config, manifest):
-                _remove_work(config.out)  # what a kill after the very last step leaves
+                remove_work(config.out)  # what a kill after the very last step leaves
             else:
                 _begin(config, begun)
                 part = None if config.shard is None else (config.shard + 1, shards)
@@ -173,7 +165,7 @@ def _begin(config: RebuildConfig, begun: DatasetManifest) -> None:
     assets = _needed(config, begun)
     sources = _find(config, assets)
     shutil.rmtree(work, ignore_errors=True)
-    (work / _PREPARED_NAME).mkdir(parents=True)
+    (work / PREPARED_NAME).mkdir(parents=True)
     options = begun.options
     least, most = side_range(tuple(options["scale"]), options["size"])
     tasks = {
@@ -183,23 +175,19 @@ def _begin(config: RebuildConfig, begun: DatasetManifest) -> None:
             options["mask_threshold"],
             least,
             most,
-            work / _PREPARED_NAME / f"{kind}-{asset.id}",
+            work / PREPARED_NAME / f"{kind}-{asset.id}",
         )
         for kind, asset in assets
     }
-    found: dict[Source, Inspection] = {}
-    with Progress(len(tasks), "reading pictures", "pictures") as progress:
-        for inspection in run(inspect, list(tasks.values()), config.jobs):
-            found[inspection.source] = inspection
-            progress.update()
-    archives: dict[Kind, str] = {"bg": BACKGROUNDS_NAME, "fg": _FOREGROUNDS_NAME}
+    found = inspect_all(list(tasks.values()), config.jobs)
+    archives: dict[Kind, str] = {"bg": BACKGROUNDS_NAME, "fg": FOREGROUNDS_NAME}
     for kind, name in archives.items():
         with ShardWriter(work / name) as writer:
             for asset in (asset for one, asset in assets if one == kind):
                 _check(found[sources[kind, asset.id]], asset)
-                entry = background_name(asset.id, len(begun.bg)) if kind == "bg" else f"fg/{asset.id:09d}.png"
+                entry = background_name(asset.id, len(begun.bg)) if kind == "bg" else prepared_name(asset.id)
                 writer.add(entry, tasks[kind, asset.id].prepared.read_bytes())
-    shutil.rmtree(work / _PREPARED_NAME)
+    shutil.rmtree(work / PREPARED_NAME)
     write_manifest(work, begun, PLAN_NAME)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import MdeasError
-from .composite import PLAN_NAME, WORK_NAME, plan_of, table_parts
+from .composite import table_parts
 from .depth_record import STATE_NAME
 from .depth_scores import has_scores
 from .lock import locked
@@ -38,9 +38,11 @@ from .manifest import (
 )
 from .options import VerifyConfig
 from .parallel import run
+from .plan import plan_of
 from .shards import ShardReader, ShardWriter, kept_path, local_entries, sync_folder
 from .verify import Examination, examine, readable_plan
 from .verify_archive import DECODERS, ArchiveTask, has_recorded_hash, picture_faults
+from .work import PLAN_NAME, WORK_NAME
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import MdeasError
-from .composite import plan_of
 from .depth_record import MAX_VALUE, STATE_NAME
 from .lockfile import LOCKFILE_NAME, read_lockfile
 from .manifest import (
@@ -37,7 +36,7 @@ from .manifest import (
 )
 from .options import VerifyConfig
 from .parallel import run
-from .plan import Plan
+from .plan import Plan, plan_of
 from .progress import Progress
 from .shards import KEPT_SUFFIX, PART_SUFFIX
 from .verify_archive import ArchiveTask, Finding, check_archive, shortened

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from mdeas import MdeasError
 from mdeas.cli import cli
 from mdeas.commands.base import explain
-from mdeas.pipeline import composite
+from mdeas.pipeline import beginning, composite
 from mdeas.pipeline.composite import make_dataset
 from mdeas.pipeline.manifest import write_json
 from mdeas.pipeline.options import MakeDatasetConfig
@@ -198,14 +198,14 @@ def test_a_picture_disappears_while_it_is_read(
     own_assets: Path, dataset_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, picture = tmp_path / "set", own_assets / "bg" / "room_1.png"
-    data, judge = picture.read_bytes(), composite._judge
+    data, judge = picture.read_bytes(), beginning._judge
 
     def disappearing(*arguments: object) -> object:
         picture.unlink()
         return judge(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(composite, "_judge", disappearing)
+        patch.setattr(beginning, "_judge", disappearing)
         one_line(make(own_assets, out), "a picture changed meanwhile", str(picture), "same command")
     assert not (out / "dataset.json").exists()
     picture.write_bytes(data)

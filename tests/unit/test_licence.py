@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from mdeas import MdeasError
 from mdeas.pipeline.assets import Source
-from mdeas.pipeline.composite import WORK_NAME, make_dataset
+from mdeas.pipeline.composite import make_dataset
 from mdeas.pipeline.ledger import LICENCES, Origin
 from mdeas.pipeline.licence import asks_for_credit, check_licences, refusal, with_origins
 from mdeas.pipeline.manifest import Asset, read_manifest
 from mdeas.pipeline.options import MakeDatasetConfig
+from mdeas.pipeline.work import WORK_NAME
 
 Configure = Callable[..., MakeDatasetConfig]
 
