@@ -39,10 +39,11 @@ from .manifest import (
 from .options import VerifyConfig
 from .parallel import run
 from .plan import plan_of
-from .shards import ShardReader, ShardWriter, kept_path, local_entries, sync_folder
+from .shards import ShardReader, ShardWriter, kept_path, sync_folder
 from .verify import Examination, examine, readable_plan
 from .verify_archive import DECODERS, ArchiveTask, has_recorded_hash, picture_faults
 from .work import PLAN_NAME, WORK_NAME
+from .zip_format import local_entries
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """Shards: STORED zip archives that can be killed at any byte, and their reader.
 
-``ShardWriter`` and ``ShardReader`` mirror each other. The same entries always give the same bytes: fixed
-dates, no extra fields, ZIP64 records only where an archive needs them.
+``ShardWriter`` and ``ShardReader`` mirror each other. The same entries always give the same bytes: see
+``zip_format``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import mmap
 import os
 import struct
 import threading
@@ -17,25 +16,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from .. import MdeasError
 from .inflate import crc32
-
-_LOCAL = struct.Struct("<4sHHHHHIIIHH")
-_CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
-_END = struct.Struct("<4sHHHHIIH")
-_END64 = struct.Struct("<4sQHHIIQQQQ")
-_LOCATOR64 = struct.Struct("<4sIQI")
-_LOCAL_SIGNATURE, _CENTRAL_SIGNATURE, _END_SIGNATURE = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
-_END64_SIGNATURE, _LOCATOR64_SIGNATURE = b"PK\x06\x06", b"PK\x06\x07"
-
-_DATE_1980 = 0x0021  # 1 January 1980, the first day that a zip can hold
-_UTF8_NAME = 0x0800
-_UNIX, _VERSION, _VERSION_ZIP64 = 3 << 8, 20, 45
-_REGULAR_0644 = 0o100644 << 16
-_MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
-_ZIP64_EXTRA = 0x0001
+from .zip_format import (
+    LOCAL,
+    LOCAL_SIGNATURE,
+    MAX32,
+    Entry,
+    central_entries,
+    central_header,
+    end_records,
+    find_directory,
+    local_header,
+)
 
 PART_SUFFIX = ".part"
 # The good entries of a damaged archive, with gaps, from which the archive is made again.
@@ -52,13 +46,6 @@ class ShardRecord:
     entries: int
     bytes: int
     sha256: str
-
-
-class _Entry(NamedTuple):
-    name: str
-    crc: int
-    size: int
-    offset: int
 
 
 def sync_folder(folder: Path) -> None:
@@ -116,7 +103,7 @@ class ShardWriter:
         """Start ``path`` (or go on with it)."""
         self.path = path
         self._part = part_path(path)
-        self._entries: list[_Entry] = []
+        self._entries: list[Entry] = []
         self._sha256 = hashlib.sha256()
         self._offset = 0
         self._pending: list[bytes] = []
@@ -139,10 +126,10 @@ class ShardWriter:
         """Append one entry; names must ascend, so that entries are in key order and none comes twice."""
         if self._entries and name <= self._entries[-1].name:
             raise ValueError(f"expected names in ascending order, got {name} after {self._entries[-1].name}")
-        if len(data) >= _MAX32:
+        if len(data) >= MAX32:
             raise ValueError(f"expected less than 4 GiB an entry, got {len(data)} bytes for {name}")
-        entry = _Entry(name, zlib.crc32(data), len(data), self._offset)
-        self._append(_local_header(entry))
+        entry = Entry(name, zlib.crc32(data), len(data), self._offset)
+        self._append(local_header(entry))
         self._append(data)
         self._entries.append(entry)
         if self._offset - self._written >= _CHUNK_BYTES:
@@ -167,8 +154,8 @@ class ShardWriter:
         """
         start = self._offset
         for entry in self._entries:
-            self._append(_central_header(entry))
-        self._append(_end_records(len(self._entries), start, self._offset - start))
+            self._append(central_header(entry))
+        self._append(end_records(len(self._entries), start, self._offset - start))
         self._write()
         self._file.close()
         return ShardRecord(self.path.name, len(self._entries), self._offset, self._sha256.hexdigest())
@@ -220,20 +207,20 @@ class ShardWriter:
         self._file.seek(self._offset)
         self._file.truncate()
 
-    def _next_entry(self) -> tuple[_Entry, bytes] | None:
-        header = self._file.read(_LOCAL.size)
-        if len(header) < _LOCAL.size:
+    def _next_entry(self) -> tuple[Entry, bytes] | None:
+        header = self._file.read(LOCAL.size)
+        if len(header) < LOCAL.size:
             return None
-        signature, *_, crc, size, _, name_length, extra_length = _LOCAL.unpack(header)
-        if signature != _LOCAL_SIGNATURE or extra_length:
+        signature, *_, crc, size, _, name_length, extra_length = LOCAL.unpack(header)
+        if signature != LOCAL_SIGNATURE or extra_length:
             return None
         raw_name, data = self._file.read(name_length), self._file.read(size)
         try:
-            entry = _Entry(raw_name.decode(), crc, size, self._offset)
+            entry = Entry(raw_name.decode(), crc, size, self._offset)
         except UnicodeDecodeError:
             return None
         ascends = not self._entries or entry.name > self._entries[-1].name
-        if len(data) < size or zlib.crc32(data) != crc or not ascends or header != _local_header(entry)[:30]:
+        if len(data) < size or zlib.crc32(data) != crc or not ascends or header != local_header(entry)[:30]:
             return None
         return entry, header + raw_name + data
 
@@ -246,95 +233,13 @@ def first_entry(path: Path) -> tuple[str, bytes]:
     """
     try:
         with path.open("rb") as file:
-            signature, *_, crc, size, _, name_length, extra_length = _LOCAL.unpack(file.read(_LOCAL.size))
+            signature, *_, crc, size, _, name_length, extra_length = LOCAL.unpack(file.read(LOCAL.size))
             name, _, data = file.read(name_length), file.read(extra_length), file.read(size)
-        if signature != _LOCAL_SIGNATURE or zlib.crc32(data) != crc:
+        if signature != LOCAL_SIGNATURE or zlib.crc32(data) != crc:
             raise ValueError("no entry")
         return name.decode(), data
     except (OSError, ValueError, struct.error) as error:
         raise MdeasError(f"damaged archive: {path} (first entry); run `mdeas verify` to see more") from error
-
-
-def local_entries(raw: bytes | mmap.mmap) -> dict[str, slice]:
-    """Where the data of every whole entry of an archive is, by the headers before the entries alone.
-
-    Works on any piece of an archive: without its directory, with damaged entries, with bytes missing.
-    """
-    found: dict[str, slice] = {}
-    position = raw.find(_LOCAL_SIGNATURE)
-    while 0 <= position <= len(raw) - _LOCAL.size:
-        _, _, _, method, _, _, crc, size, full_size, name_length, extra_length = _LOCAL.unpack(
-            raw[position : position + _LOCAL.size]
-        )
-        name_end = position + _LOCAL.size + name_length
-        start, stop = name_end + extra_length, name_end + extra_length + size
-        if method == 0 and size == full_size and stop <= len(raw) and zlib.crc32(raw[start:stop]) == crc:
-            with contextlib.suppress(UnicodeDecodeError):
-                found.setdefault(raw[position + _LOCAL.size : name_end].decode(), slice(start, stop))
-            position = raw.find(_LOCAL_SIGNATURE, stop)
-        else:
-            position = raw.find(_LOCAL_SIGNATURE, position + 1)
-    return found
-
-
-def _flags(raw_name: bytes) -> int:
-    return 0 if raw_name.isascii() else _UTF8_NAME
-
-
-def _local_header(entry: _Entry) -> bytes:
-    name = entry.name.encode()
-    return (
-        _LOCAL.pack(
-            _LOCAL_SIGNATURE, _VERSION, _flags(name), 0, 0, _DATE_1980,
-            entry.crc, entry.size, entry.size, len(name), 0,
-        )
-        + name
-    )  # fmt: skip
-
-
-def _central_header(entry: _Entry) -> bytes:
-    name = entry.name.encode()
-    far = entry.offset >= _MAX32
-    extra = struct.pack("<HHQ", _ZIP64_EXTRA, 8, entry.offset) if far else b""
-    version = _VERSION_ZIP64 if far else _VERSION
-    return (
-        _CENTRAL.pack(
-            _CENTRAL_SIGNATURE, _UNIX | version, version, _flags(name), 0, 0, _DATE_1980,
-            entry.crc, entry.size, entry.size, len(name), len(extra), 0, 0, 0, _REGULAR_0644,
-            _MAX32 if far else entry.offset,
-        )
-        + name
-        + extra
-    )  # fmt: skip
-
-
-def _end_records(count: int, start: int, length: int) -> bytes:
-    """The end of the directory, with its ZIP64 form before it where 16 or 32 bits are too few."""
-    end = _END.pack(
-        _END_SIGNATURE,
-        0,
-        0,
-        min(count, _MAX16),
-        min(count, _MAX16),
-        min(length, _MAX32),
-        min(start, _MAX32),
-        0,
-    )
-    if count < _MAX16 and start < _MAX32 and length < _MAX32:
-        return end
-    wide = _END64.pack(
-        _END64_SIGNATURE,
-        _END64.size - 12,
-        _UNIX | _VERSION_ZIP64,
-        _VERSION_ZIP64,
-        0,
-        0,
-        count,
-        count,
-        length,
-        start,
-    )
-    return wide + _LOCATOR64.pack(_LOCATOR64_SIGNATURE, 0, start + length, 1) + end
 
 
 class ShardReader:
@@ -345,7 +250,7 @@ class ShardReader:
         self.path = path
         self._lock = threading.Lock()
         self._descriptor: int | None = None
-        self._entries: list[_Entry] | None = None
+        self._entries: list[Entry] | None = None
         self._positions: dict[str, int] = {}
 
     @property
@@ -385,13 +290,13 @@ class ShardReader:
         Raises:
             MdeasError: If the archive cannot be opened.
         """
-        descriptor, start = self._open(), _LOCAL.size + name_bytes
+        descriptor, start = self._open(), LOCAL.size + name_bytes
         # One read for header and data: our archives have no extra field before the data.
         raw = os.pread(descriptor, start + size, offset)
-        if raw[:4] != _LOCAL_SIGNATURE or len(raw) < start:
+        if raw[:4] != LOCAL_SIGNATURE or len(raw) < start:
             return None
-        *_, name_length, extra_length = _LOCAL.unpack_from(raw)
-        shift = _LOCAL.size + name_length + extra_length
+        *_, name_length, extra_length = LOCAL.unpack_from(raw)
+        shift = LOCAL.size + name_length + extra_length
         data = memoryview(raw)[start:]
         if shift != start:
             data = memoryview(os.pread(descriptor, size, offset + shift))
@@ -422,7 +327,7 @@ class ShardReader:
         """
         descriptor = self._open()
         try:
-            start, length, count = self._end(descriptor)
+            start, length, count = find_directory(descriptor)
             return os.pread(descriptor, length, start), count
         except (struct.error, ValueError, OSError, OverflowError) as error:
             raise self._damaged("its directory cannot be read") from error
@@ -466,52 +371,16 @@ class ShardReader:
                     ) from error
             return self._descriptor
 
-    def _directory(self) -> list[_Entry]:
+    def _directory(self) -> list[Entry]:
         """Parse the central directory: several times faster than ``zipfile`` and a fraction of its memory."""
         if self._entries is not None:
             return self._entries
         raw, count = self.raw_directory()
         try:
-            entries = _central_entries(raw, count)
+            entries = central_entries(raw, count)
         except (struct.error, ValueError) as error:
             self.close()
             raise self._damaged("its directory cannot be read") from error
         self._positions = {entry.name: number for number, entry in enumerate(entries)}
         self._entries = entries
         return entries
-
-    def _end(self, descriptor: int) -> tuple[int, int, int]:
-        """Offset and length of the directory and its number of entries."""
-        size = os.fstat(descriptor).st_size
-        tail_start = max(0, size - _END.size - _MAX16 - _LOCATOR64.size)
-        tail = os.pread(descriptor, size - tail_start, tail_start)
-        position = tail.rfind(_END_SIGNATURE)
-        if position < 0:
-            raise ValueError("no end record")
-        _, _, _, _, count, length, start, _ = _END.unpack_from(tail, position)
-        locator = position - _LOCATOR64.size
-        if locator >= 0 and tail[locator : locator + 4] == _LOCATOR64_SIGNATURE:
-            _, _, wide_offset, _ = _LOCATOR64.unpack_from(tail, locator)
-            wide = os.pread(descriptor, _END64.size, wide_offset)
-            *_, count, length, start = _END64.unpack(wide)
-        return start, length, count
-
-
-def _central_entries(raw: bytes, count: int) -> list[_Entry]:
-    entries, position = [], 0
-    for _ in range(count):
-        (
-            signature, _, _, _, method, _, _, crc, size, full_size, name_length, extra_length, comment_length,
-            _, _, _, offset,
-        ) = _CENTRAL.unpack_from(raw, position)  # fmt: skip
-        if signature != _CENTRAL_SIGNATURE or method != 0 or size != full_size:
-            raise ValueError("expected a STORED entry")
-        name_end = position + _CENTRAL.size + name_length
-        name = raw[position + _CENTRAL.size : name_end].decode()
-        if offset == _MAX32:
-            kind, _, offset = struct.unpack_from("<HHQ", raw, name_end)
-            if kind != _ZIP64_EXTRA:
-                raise ValueError("expected a ZIP64 offset")
-        entries.append(_Entry(name, crc, size, offset))
-        position = name_end + extra_length + comment_length
-    return entries
