@@ -42,7 +42,7 @@ def demo(**options: Any) -> Report:
     Makes a data set, labels its depth, measures it, trains the network, evaluates it beside the baseline that
     learns nothing, and ends with the paths of what to look at.
     """
-    from ..pipeline.demo import run_demo
+    from .chain import run_demo
 
     return run_demo(DemoConfig(**options))
 

@@ -1,4 +1,4 @@
-"""The whole chain on the bundled pictures, small enough for a few minutes on two cores.
+"""``mdeas demo``: the whole chain on the bundled pictures, small enough for a few minutes on two cores.
 
 Every stage is the command's own with smaller options, so a demo that was stopped goes on like they do.
 """
@@ -9,12 +9,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from .assets import bundled_folder
-from .composite import make_dataset
-from .images import encode_png
-from .options import (
+from ..models.evaluate import evaluate
+from ..models.predict import predict
+from ..models.train import train
+from ..pipeline.assets import bundled_folder
+from ..pipeline.composite import make_dataset
+from ..pipeline.depth import label_depth
+from ..pipeline.images import encode_png
+from ..pipeline.options import (
     DemoConfig,
     EvaluateConfig,
     LabelDepthConfig,
@@ -25,11 +29,11 @@ from .options import (
     TrainConfig,
     VerifyConfig,
 )
-from .preview import make_preview
-from .progress import announce
-from .reader import DatasetReader
-from .stats import compute_stats
-from .verify import verify_dataset
+from ..pipeline.preview import make_preview
+from ..pipeline.progress import announce
+from ..pipeline.reader import DatasetReader
+from ..pipeline.stats import compute_stats
+from ..pipeline.verify import verify_dataset
 
 # Small enough for five minutes on two cores, large enough that the masks and the depth come out by eye.
 SIZE = 128
@@ -42,8 +46,6 @@ SCHEDULE = "onecycle"
 AUGMENT = "none"  # three minutes are too few to learn the object and what a camera does as well
 FRAMES = 3
 FRAME_STRATUM = "new_both"
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,6 @@ class DemoReport:
 
 def run_demo(config: DemoConfig) -> DemoReport:
     """Make, label, measure, check, train, judge and predict, all under ``config.out``."""
-    from ..models.evaluate import evaluate
-    from ..models.predict import predict
-    from ..models.train import train
-    from .depth import label_depth
-
     dataset, runs = config.out / "dataset", config.out / "runs"
     sheet, predictions = config.out / "preview.png", config.out / "predictions"
     seconds: dict[str, float] = {}
