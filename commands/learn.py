@@ -114,6 +114,9 @@ def evaluate(**options: Any) -> Report:
     "--seeds", default="0", callback=split_numbers, metavar="N,N...", help="Train each with each of these."
 )
 @device_option(CompareConfig)
+@option(
+    "--precision", of=CompareConfig, help="Of training: auto, float32, bf16 or fp16; auto is bf16 on a GPU."
+)
 @option("--workers", of=CompareConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
 @option("--overwrite", of=CompareConfig, is_flag=True, show_default=False, help="Start afresh.")
 def compare(**options: Any) -> Report:

@@ -86,7 +86,7 @@ def one_network(config: CompareConfig, name: str, seed: int) -> Compared:
         dataset=config.dataset, model=name, run=f"{name}-{seed}", runs=config.out, size=config.size,
         epochs=config.epochs, batch_size=config.batch_size, lr=config.lr, loss=config.loss,
         schedule=config.schedule, limit=config.limit, val_limit=config.val_limit, seed=seed,
-        device=config.device, workers=config.workers, overwrite=config.overwrite,
+        device=config.device, precision=config.precision, workers=config.workers, overwrite=config.overwrite,
     )  # fmt: skip
     trained = train(options)
     done = Path(trained.run) / DONE_NAME
@@ -151,7 +151,8 @@ def budget(config: CompareConfig, one: Compared) -> str:
     size = config.size or "the size of the set"
     return (
         f"Each: {one.steps:,} steps of {config.batch_size} samples at {size}, loss {config.loss}, "
-        f"rate {config.lr:g} {config.schedule}, Adam, {seeds}; judged after the last step. "
+        f"rate {config.lr:g} {config.schedule}, Adam, "
+        f"precision {config.precision}, {seeds}; judged after the last step. "
         f"Latency: one sample on the CPU, {threads} threads. Memory: kept for the backward pass of a sample."
     )
 

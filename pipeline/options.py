@@ -285,6 +285,7 @@ class CompareConfig:
     robustness: int = 200
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"
+    precision: str = "auto"
     workers: int = 2
     overwrite: bool = False
 

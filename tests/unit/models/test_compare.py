@@ -18,7 +18,8 @@ from mdeas.pipeline.options import CompareConfig
 def config(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> CompareConfig:
     return CompareConfig(
         dataset=labelled, models=("mdeas", "masknet"), out=tmp_path_factory.mktemp("compare"), size=32,
-        epochs=1, batch_size=8, limit=16, val_limit=4, eval_limit=4, robustness=4, device="cpu", workers=1,
+        epochs=1, batch_size=8, limit=16, val_limit=4, eval_limit=4, robustness=4, device="cpu",
+        precision="bf16", workers=1,
     )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def test_every_network_and_the_baseline_have_a_row(compared: CompareReport, conf
 
 def test_the_budget_is_the_same_and_said(compared: CompareReport, config: CompareConfig) -> None:
     assert compared.budget.startswith(
-        "Each: 2 steps of 8 samples at 32, loss vathos, rate 0.001 onecycle, Adam, seed 0;"
+        "Each: 2 steps of 8 samples at 32, loss vathos, rate 0.001 onecycle, Adam, precision bf16, seed 0;"
     )
     options = [load_checkpoint(config.out / f"{name}-0" / "last.ckpt").options for name in config.models]
     assert {**options[0], "model": "", "run": ""} == {**options[1], "model": "", "run": ""}
