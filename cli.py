@@ -30,7 +30,7 @@ def cli() -> None:
     """From cut-outs and background photos to a paired data set (background, composite, mask, depth) and the
     small network that learns from it.
 
-    Every command runs with no arguments, in this order:
+    Every option has a default, every path too. The chain, in this order:
 
     \b
       mdeas crawl, clean    pictures into data/fg, data/bg, where you have none yet

@@ -25,7 +25,12 @@ from .base import FOLDER, Report, command, jobs_option, licence_option, option
 @option("--out", of=CrawlConfig, type=FOLDER, help="Folder that gets fg/ and bg/, with a ledger in each.")
 @option("--min-size", of=CrawlConfig, type=click.IntRange(min=1), help="Shorter side of a picture, pixels.")
 @option("--parallel", of=CrawlConfig, type=click.IntRange(1, 64), help="Downloads at a time.")
-@option("--contact", of=CrawlConfig, help="Mail or web address for the keepers of servers (User-Agent).")
+@option(
+    "--contact",
+    of=CrawlConfig,
+    show_default="none",
+    help="Mail or web address for the keepers of servers (User-Agent).",
+)
 @option("--allow-private", of=CrawlConfig, is_flag=True, help="Also fetch from private networks.")
 @option(
     "--ignore-robots", of=CrawlConfig, is_flag=True, help="Pass over robots.txt and noai; the ledger says so."

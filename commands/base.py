@@ -63,6 +63,9 @@ def explain(error: MdeasError | OSError) -> str:
         errno.EACCES: "check who may read and write there",
         errno.EROFS: "choose a folder that can be written",
         errno.ENOENT: "check the path",
+        errno.EEXIST: "a file is where a folder should be: choose another path",
+        errno.ENOTDIR: "a file is where a folder should be: choose another path",
+        errno.EISDIR: "a folder is where a file should be: choose another path",
     }.get(error.errno or 0, "run with --debug to see where")
     return f"{what}; {where}; {advice}"
 
@@ -138,8 +141,8 @@ def command(name: str, brief: str) -> Callable[[Command], click.Command]:
             report = cast(Report, function(**options))
             values = dataclasses.asdict(report)  # type: ignore[call-overload]
             click.echo(json.dumps(values, default=str) if as_json else report.summary())
-            if values.get("problems"):
-                raise MdeasError(f"{len(values['problems'])} problems found; they are listed above")
+            if count := len(values.get("problems", ())):
+                raise MdeasError(f"{count} {'problems' if count > 1 else 'problem'} found, listed above")
 
         json_option = option(
             "--json",
@@ -156,6 +159,25 @@ def command(name: str, brief: str) -> Callable[[Command], click.Command]:
 def dataset_option(of: Any) -> Callable[[Command], Command]:
     """``--dataset``, the same everywhere."""
     return option("--dataset", of=of, type=FOLDER, help="The data set's folder.")
+
+
+def foregrounds_option(
+    of: Any, brief: str = "Folder of cut-outs with alpha."
+) -> Callable[[Command], Command]:
+    """``--fg``: the cut-outs that a data set is made of."""
+    return option("--fg", of=of, type=FOLDER, show_default="data/fg, or the bundled pictures", help=brief)
+
+
+def backgrounds_option(of: Any, brief: str = "Folder of background photos.") -> Callable[[Command], Command]:
+    """``--bg``: the photos that a data set is made of."""
+    return option("--bg", of=of, type=FOLDER, show_default="data/bg, or the bundled pictures", help=brief)
+
+
+def threshold_option(of: Any) -> Callable[[Command], Command]:
+    """``--mask-threshold``, the same everywhere."""
+    return option(
+        "--mask-threshold", of=of, type=click.IntRange(0, 254), help="Foreground where alpha is above this."
+    )
 
 
 def jobs_option(of: Any) -> Callable[[Command], Command]:
@@ -251,7 +273,9 @@ def preset_option(presets: Mapping[str, Mapping[str, object]], brief: str) -> Ca
 
 def licence_option(brief: str) -> Callable[[Command], Command]:
     """``--licence``: codes with commas between them."""
-    return option("--licence", default="", callback=split_commas, metavar="cc0,by,...", help=brief)
+    return option(
+        "--licence", default="", callback=split_commas, metavar="cc0,by,...", show_default="any", help=brief
+    )
 
 
 def device_option(of: Any) -> Callable[[Command], Command]:

@@ -21,14 +21,17 @@ from .base import (
     FILE,
     FOLDER,
     Report,
+    backgrounds_option,
     command,
     dataset_option,
+    foregrounds_option,
     jobs_option,
     licence_option,
     option,
     part_option,
     preset_option,
     scheduler_option,
+    threshold_option,
 )
 
 
@@ -48,20 +51,9 @@ def demo(**options: Any) -> Report:
 
 
 @command("make-masks", "The mask of every cut-out, from its alpha.")
-@option(
-    "--fg",
-    of=MakeMasksConfig,
-    type=FOLDER,
-    show_default="data/fg, or the bundled pictures",
-    help="Folder of cut-outs with alpha.",
-)
+@foregrounds_option(MakeMasksConfig)
 @option("--out", of=MakeMasksConfig, type=FOLDER, help="Folder for the masks.")
-@option(
-    "--mask-threshold",
-    of=MakeMasksConfig,
-    type=click.IntRange(0, 254),
-    help="Foreground where alpha is above this.",
-)
+@threshold_option(MakeMasksConfig)
 def make_masks(**options: Any) -> Report:
     """The mask of every cut-out, from its alpha: one lossless 1-bit PNG each.
 
@@ -73,20 +65,8 @@ def make_masks(**options: Any) -> Report:
 
 
 @command("make-dataset", "Every cut-out on every background, with exact masks.")
-@option(
-    "--fg",
-    of=MakeDatasetConfig,
-    type=FOLDER,
-    show_default="data/fg, or the bundled pictures",
-    help="Folder of cut-outs with alpha.",
-)
-@option(
-    "--bg",
-    of=MakeDatasetConfig,
-    type=FOLDER,
-    show_default="data/bg, or the bundled pictures",
-    help="Folder of background photos.",
-)
+@foregrounds_option(MakeDatasetConfig)
+@backgrounds_option(MakeDatasetConfig)
 @option("--out", of=MakeDatasetConfig, type=FOLDER, help="The data set's folder.")
 @option(
     "--size", of=MakeDatasetConfig, type=click.IntRange(16, 4096), help="Side of the square pictures, pixels."
@@ -107,12 +87,7 @@ def make_masks(**options: Any) -> Report:
     help="Range of the object's longer side, as a fraction of the frame.",
 )
 @option("--quality", of=MakeDatasetConfig, type=click.IntRange(1, 100), help="JPEG quality of fg_bg.")
-@option(
-    "--mask-threshold",
-    of=MakeDatasetConfig,
-    type=click.IntRange(0, 254),
-    help="Foreground where alpha is above this.",
-)
+@threshold_option(MakeDatasetConfig)
 @option(
     "--seed",
     of=MakeDatasetConfig,
@@ -123,6 +98,7 @@ def make_masks(**options: Any) -> Report:
     "--limit",
     of=MakeDatasetConfig,
     type=click.IntRange(min=1),
+    show_default="all",
     help="Only this many samples, spread over all pairs.",
 )
 @licence_option("Only pictures under these, by assets.jsonl beside them.")
@@ -209,20 +185,8 @@ def verify(**options: Any) -> Report:
 
 @command("rebuild", "A data set, or one shard, again from its lock file.")
 @option("--lock", of=RebuildConfig, type=FILE, help="The dataset.lock.json, or a dataset.json.")
-@option(
-    "--fg",
-    of=RebuildConfig,
-    type=FOLDER,
-    show_default="data/fg, or the bundled pictures",
-    help="Folder with the cut-outs, under any names.",
-)
-@option(
-    "--bg",
-    of=RebuildConfig,
-    type=FOLDER,
-    show_default="data/bg, or the bundled pictures",
-    help="Folder with the background photos, under any names.",
-)
+@foregrounds_option(RebuildConfig, "Folder with the cut-outs, under any names.")
+@backgrounds_option(RebuildConfig, "Folder with the background photos, under any names.")
 @option("--out", of=RebuildConfig, type=FOLDER, help="Where the data set goes.")
 @option(
     "--shard",

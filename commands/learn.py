@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from ..pipeline.options import CompareConfig, EvaluateConfig, PredictConfig
 from .base import (
     FILE,
     FOLDER,
+    Command,
     Report,
     command,
     dataset_option,
@@ -20,6 +22,16 @@ from .base import (
 )
 
 
+def robustness_option(of: Any) -> Callable[[Command], Command]:
+    """``--robustness``: what is judged is judged under disturbances, too."""
+    return option(
+        "--robustness",
+        of=of,
+        type=click.IntRange(min=0),
+        help="Validation samples to disturb in many ways; 0: none.",
+    )
+
+
 @command("evaluate", "Metrics of a checkpoint, beside the baseline.")
 @dataset_option(EvaluateConfig)
 @option("--run", of=EvaluateConfig, help="Name of the run.")
@@ -28,15 +40,16 @@ from .base import (
     "--checkpoint", of=EvaluateConfig, type=FILE, show_default="best.ckpt of the run", help="Checkpoint file."
 )
 @option("--batch-size", of=EvaluateConfig, type=click.IntRange(min=1), help="Samples a forward pass.")
-@option("--limit", of=EvaluateConfig, type=click.IntRange(min=1), help="Only this many samples a stratum.")
+@option(
+    "--limit",
+    of=EvaluateConfig,
+    type=click.IntRange(min=1),
+    show_default="all",
+    help="Only this many samples a stratum.",
+)
 @device_option(EvaluateConfig)
 @option("--workers", of=EvaluateConfig, type=click.IntRange(min=0), help="Threads that read and decode.")
-@option(
-    "--robustness",
-    of=EvaluateConfig,
-    type=click.IntRange(min=0),
-    help="Validation samples to disturb in many ways; 0: none.",
-)
+@robustness_option(EvaluateConfig)
 @option(
     "--pair", type=FILE, nargs=2, metavar="BG FRAME", help="Judge one background and frame, not a data set."
 )
@@ -54,6 +67,10 @@ def evaluate(**options: Any) -> Report:
     plot, beside the checkpoint.
     """
     config = EvaluateConfig(**options)
+    if config.pair and config.cdnet:
+        raise click.UsageError("--pair and --cdnet judge different things; give one of them")
+    if config.mask and not config.pair:
+        raise click.UsageError("--mask is the true mask of --pair's frame; give --pair too")
     if config.pair:
         from ..models.pairs import evaluate_pair
 
@@ -90,7 +107,13 @@ def evaluate(**options: Any) -> Report:
 @option("--lr", of=CompareConfig, type=click.FloatRange(min=0, min_open=True), help="Learning rate.")
 @option("--loss", of=CompareConfig, help="Loss of all of them.")
 @option("--schedule", of=CompareConfig, help="Learning-rate schedule of all of them.")
-@option("--limit", of=CompareConfig, type=click.IntRange(min=1), help="Only this many training samples.")
+@option(
+    "--limit",
+    of=CompareConfig,
+    type=click.IntRange(min=1),
+    show_default="all",
+    help="Only this many training samples.",
+)
 @option(
     "--val-limit",
     of=CompareConfig,
@@ -104,12 +127,7 @@ def evaluate(**options: Any) -> Report:
     show_default="all",
     help="Samples of each validation stratum to judge at the end.",
 )
-@option(
-    "--robustness",
-    of=CompareConfig,
-    type=click.IntRange(min=0),
-    help="Validation samples to disturb in many ways; 0: none.",
-)
+@robustness_option(CompareConfig)
 @option(
     "--seeds", default="0", callback=split_numbers, metavar="N,N...", help="Train each with each of these."
 )

@@ -17,6 +17,7 @@ from ..pipeline.manifest import write_bytes
 from . import create_model
 from .base import DualHeadNet, ready
 from .metrics import DepthScale
+from .normalise import Normalisation
 
 FORMAT = "mdeas-checkpoint"
 VERSION = 1
@@ -34,6 +35,7 @@ class Checkpoint:
     epoch: int  # epochs it was trained for
     metrics: dict[str, Any]  # of that epoch
     training: dict[str, Any] | None = None  # optimizer, position, history, best scores, random states
+    normalisation: dict[str, Any] | None = None  # of the inputs, as ``Normalisation`` has it
 
     @property
     def depth_scale(self) -> DepthScale:
@@ -44,6 +46,8 @@ class Checkpoint:
         """The network with its weights, ready to predict."""
         network = create_model(self.model)
         network.load_state_dict(self.weights)
+        if self.normalisation is not None:
+            network.normalise(Normalisation(**self.normalisation))
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return ready(network)
 
@@ -64,7 +68,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise MdeasError(
-            f"no checkpoint: {path}; train a network first with `mdeas train`, or give --checkpoint"
+            f"no checkpoint: {path}; train a network first with `mdeas train`, or give another file"
         )
     try:
         with warnings.catch_warnings():  # about the protocol of a pickle that is none of ours
@@ -85,8 +89,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise MdeasError(f"not a checkpoint of mdeas: {path}; give a .ckpt file of `mdeas train`")
     version = content.pop("version", None)
     if version != VERSION:
-        raise MdeasError(f"checkpoint of version {version}: {path}; this mdeas reads version {VERSION}")
+        raise MdeasError(
+            f"checkpoint of version {version}: {path}; this mdeas reads version {VERSION}: use the one that "
+            "made it"
+        )
     try:
         return Checkpoint(**content)
     except TypeError as error:
-        raise MdeasError(f"damaged checkpoint: {path} ({error}); train again with --overwrite") from error
+        raise MdeasError(
+            f"damaged checkpoint: {path} (parts are missing or unknown); train again with --overwrite"
+        ) from error

@@ -26,6 +26,8 @@ SAMPLES_NAME = "samples.parquet"
 DEPTH_INFO_NAME = "depth.json"
 BACKGROUNDS_NAME = "bg.zip"
 SAMPLE_EXTENSIONS = {"fg_bg": ".jpg", "mask": ".png", "depth": ".png"}
+_MEND_MANIFEST = "mend it with `mdeas verify --repair`, or make the data set again with --overwrite"
+_MEND_DEPTH = "mend it with `mdeas verify --repair`, or run `mdeas label-depth --overwrite`"
 
 Split = Literal["train", "seen", "new_bg", "new_fg", "new_both"]
 SPLITS: tuple[Split, ...] = ("train", "seen", "new_bg", "new_fg", "new_both")
@@ -198,8 +200,8 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+def read_json(path: Path, advice: str = "remove it and make it again") -> Any:
+    """The content of a JSON file; ``advice`` is what to do about a damaged one.
 
     Raises:
         MdeasError: If it cannot be read or is no JSON.
@@ -209,7 +211,7 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise MdeasError(f"cannot read: {path} ({error.strerror}); check the path") from error
     except ValueError as error:
-        raise MdeasError(f"damaged file: {path} ({error}); remove it and make it again") from error
+        raise MdeasError(f"damaged file: {path} ({error}); {advice}") from error
 
 
 def manifest_content(manifest: DatasetManifest) -> dict[str, Any]:
@@ -234,8 +236,8 @@ def manifest_of(content: Any, path: Path) -> DatasetManifest:
     try:
         if content["format_version"] != FORMAT_VERSION:
             raise MdeasError(
-                f"data set of format {content['format_version']}: {path}; "
-                f"this mdeas reads format {FORMAT_VERSION}"
+                f"data set of format {content['format_version']}: {path}; this mdeas reads format "
+                f"{FORMAT_VERSION}: use the one that made it, or make the data set again"
             )
         return DatasetManifest(
             **{
@@ -247,10 +249,7 @@ def manifest_of(content: Any, path: Path) -> DatasetManifest:
             }
         )
     except (KeyError, TypeError) as error:
-        raise MdeasError(
-            f"damaged file: {path} ({error}); mend it with `mdeas verify --repair`, or make the data set "
-            "again with --overwrite"
-        ) from error
+        raise MdeasError(f"damaged file: {path} (fields are missing or unknown); {_MEND_MANIFEST}") from error
 
 
 def write_manifest(folder: Path, manifest: DatasetManifest, name: str = MANIFEST_NAME) -> None:
@@ -267,7 +266,7 @@ def read_manifest(folder: Path, name: str = MANIFEST_NAME) -> DatasetManifest:
     path = folder / name
     if not path.exists():
         raise MdeasError(f"no finished data set: {folder}; make it with `mdeas make-dataset --out {folder}`")
-    return manifest_of(read_json(path), path)
+    return manifest_of(read_json(path, _MEND_MANIFEST), path)
 
 
 def depth_info_of(content: Any, path: Path) -> DepthInfo:
@@ -281,16 +280,13 @@ def depth_info_of(content: Any, path: Path) -> DepthInfo:
             **{**content, "shards": tuple(ShardRecord(**record) for record in content["shards"])}
         )
     except (KeyError, TypeError) as error:
-        raise MdeasError(
-            f"damaged file: {path} ({error}); mend it with `mdeas verify --repair`, or run "
-            "`mdeas label-depth --overwrite`"
-        ) from error
+        raise MdeasError(f"damaged file: {path} (fields are missing or unknown); {_MEND_DEPTH}") from error
 
 
 def read_depth_info(folder: Path) -> DepthInfo | None:
     """Read ``depth.json``; None where the data set has no depth labels yet."""
     path = folder / DEPTH_INFO_NAME
-    return depth_info_of(read_json(path), path) if path.exists() else None
+    return depth_info_of(read_json(path, _MEND_DEPTH), path) if path.exists() else None
 
 
 @dataclass(frozen=True)

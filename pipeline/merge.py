@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,10 @@ def merge(config: MergeConfig) -> MergeReport:
         MdeasError: If a part is missing, by name, or parts do not belong together.
     """
     start, folder = time.monotonic(), config.dataset
+    others = [other for other in config.folders if not _is_same(other, folder)]
+    for other in others:
+        if not (other / WORK_NAME).is_dir():
+            raise MdeasError(f"no part was made here: {other}; give folders that `--part` worked in")
     if config.folders:
         folder.mkdir(parents=True, exist_ok=True)
     if not folder.is_dir():
@@ -73,10 +77,9 @@ def merge(config: MergeConfig) -> MergeReport:
     written: list[str] = []
     depth: LabelDepthConfig | None = None
     with locked(folder):
-        for other in config.folders:
-            if not other.is_dir() or not other.samefile(folder):
-                with _held(other):
-                    _take(other, folder)
+        for other in others:
+            with locked(other):  # no part is at work there still
+                _take(other, folder)
         if (folder / WORK_NAME / PLAN_NAME).exists() and not (folder / MANIFEST_NAME).exists():
             _merge_dataset(folder)
             written.append(MANIFEST_NAME)
@@ -92,6 +95,10 @@ def merge(config: MergeConfig) -> MergeReport:
     if depth is not None:
         _merge_depth(depth)
     return MergeReport(str(folder), tuple(written), samples, round(time.monotonic() - start, 3))
+
+
+def _is_same(other: Path, folder: Path) -> bool:
+    return folder.exists() and other.exists() and other.samefile(folder)
 
 
 def _merge_dataset(folder: Path) -> DatasetManifest:
@@ -182,15 +189,6 @@ def _merge_stats(folder: Path) -> None:
 
 
 # ---------------------------------------------------------------- parts that worked in folders of their own
-
-
-@contextlib.contextmanager
-def _held(other: Path) -> Iterator[None]:
-    """No part is at work there still."""
-    if not (other / WORK_NAME).is_dir():
-        raise MdeasError(f"no part was made here: {other}; give folders that `--part` worked in")
-    with locked(other):
-        yield
 
 
 def _take(other: Path, folder: Path) -> None:

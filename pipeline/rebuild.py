@@ -219,11 +219,11 @@ def _find(config: RebuildConfig, assets: list[tuple[Kind, Asset]]) -> dict[tuple
         if asset.sha256 not in paths
     ]
     if lost:
+        where = " or ".join(dict.fromkeys(map(str, (folders.fg, folders.bg))))
         more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
         raise MdeasError(
             f"{len(lost)} of {len(assets)} pictures of the lock file are not there: "
-            f"{', '.join(lost[:_MOST_NAMED])}{more}; put them into {folders.fg} or {folders.bg}, "
-            "under any name"
+            f"{', '.join(lost[:_MOST_NAMED])}{more}; put them into {where}, under any name"
         )
     return {(kind, asset.id): Source(kind, paths[asset.sha256], asset.sha256) for kind, asset in assets}
 

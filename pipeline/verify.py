@@ -149,7 +149,8 @@ def readable_plan(folder: Path, manifest: DatasetManifest) -> Plan:
         return plan
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise MdeasError(
-            f"damaged file: {folder / MANIFEST_NAME} ({error!r}); mend it with `mdeas verify --repair`"
+            f"damaged file: {folder / MANIFEST_NAME} (options or pictures are missing); mend it with "
+            "`mdeas verify --repair`"
         ) from error
 
 

@@ -156,6 +156,11 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
             1,
             "Error: No space left on device; data/x.zip; free",
         ),
+        (
+            FileExistsError(17, "File exists", "notes.txt"),
+            1,
+            "Error: File exists; notes.txt; a file is where a folder should be: choose another path",
+        ),
         (KeyboardInterrupt(), 130, "Interrupted: the same command goes on from here."),
     ],
 )

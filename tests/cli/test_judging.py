@@ -31,6 +31,19 @@ def test_mistakes_are_one_line(
     assert message in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--mask", "mask.png"), "--mask is the true mask of --pair's frame; give --pair too"),
+        (("--cdnet", "videos", "--pair", "bg.png", "frame.png"), "--pair and --cdnet judge different things"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: tuple[str, ...], message: str) -> None:
+    result = CliRunner().invoke(cli, ["evaluate", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 @pytest.mark.parametrize("seeds", ["", "one", "1,-2"])
 def test_seeds_are_numbers(seeds: str) -> None:
     result = CliRunner().invoke(cli, ["compare", "--seeds", seeds])

@@ -56,10 +56,11 @@ def test_damage_is_one_clear_line(dataset_copy: Path) -> None:
     path = dataset_copy / "dataset.json"
     content = json.loads(path.read_text())
     for text, message in (
-        ("{", "damaged file"),
-        ("{}", "damaged file"),
-        (json.dumps({**content, "shards": [{"name": "a"}]}), "damaged file"),
-        (json.dumps({**content, "format_version": 99}), "data set of format 99"),
+        ("{", r"damaged file: .*\.json \(Expecting .*\); mend it with `mdeas verify --repair`"),
+        ("{}", r"damaged file: .*\.json \(fields are missing or unknown\); mend it"),
+        ("[]", r"damaged file: .*\.json \(fields are missing or unknown\); mend it"),
+        (json.dumps({**content, "shards": [{"name": "a"}]}), r"damaged file: .*\(fields are missing"),
+        (json.dumps({**content, "format_version": 99}), "data set of format 99: .*make the data set again"),
     ):
         path.write_text(text)
         with pytest.raises(MdeasError, match=message):

@@ -111,7 +111,8 @@ def test_parts_that_do_not_belong_together(config: MakeDatasetConfig, tmp_path: 
     with pytest.raises(MdeasError, match="--overwrite with --part"):
         make_dataset_part(replace(config, out=one, part=(2, 2), overwrite=True))
     with pytest.raises(MdeasError, match=r"no part was made here: .*assets"):
-        merge(MergeConfig(out, (tmp_path / "assets",)))
+        merge(MergeConfig(tmp_path / "new", (tmp_path / "assets",)))
+    assert not (tmp_path / "new").exists()
 
 
 def test_stats_parts_that_do_not_belong_together(config: MakeDatasetConfig, tmp_path: Path) -> None:
