@@ -192,6 +192,7 @@ class TrainConfig:
     momentum: float | tuple[float, float] = 0.5
     weight_decay: float = 0.0
     augment: str = "camera"
+    normalise: str | None = None  # of the inputs, by the figures of stats.json; None: 0..1 as they are
     ema: float = 0.0  # decay of the averaged weights; 0: none
     patience: int | None = None  # epochs without a better ``best`` before a size is given up
     init_from: Path | None = None  # weights to begin with
@@ -207,12 +208,13 @@ class TrainConfig:
     overwrite: bool = False
 
 
-# How published systems were trained, faults of their losses and schedules included. DSResNet: the
+# How published systems were trained, faults of their losses, schedules and inputs included. DSResNet: the
 # run whose rates are all known. MaskDepth never said how many epochs.
 TRAIN_PRESETS: dict[str, dict[str, object]] = {
     "dsresnet": {
         "model": "dsresnet", "size": (96, 160, 224), "epochs": (3, 5, 3), "batch_size": 128, "lr": 0.01,
         "loss": "dsresnet", "schedule": "plateau", "optimizer": "sgd", "momentum": 0.9, "augment": "colour",
+        "normalise": "dsresnet-original",
     },
     "mdeas": {
         "model": "mdeas", "size": 224, "epochs": 20, "batch_size": 32, "lr": 1e-3, "loss": "mdeas",
