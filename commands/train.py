@@ -62,6 +62,12 @@ def step_options(of: Any) -> Callable[[Command], Command]:
         option("--weight-decay", of=of, type=click.FloatRange(min=0), help="Pull of weights towards 0."),
         option("--augment", of=of, help="none, flip, colour or camera."),
         option(
+            "--normalise",
+            of=of,
+            show_default="inputs as they are, in 0..1",
+            help="dataset: inputs by the means and deviations of stats.json; dsresnet-original: in B, G, R.",
+        ),
+        option(
             "--init-from", of=of, type=FILE, show_default="fresh", help="Checkpoint with the first weights."
         ),
         option("--limit", of=of, type=click.IntRange(min=1), help="Only this many training samples."),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import MdeasError
+from .normalise import Normalisation
 
 # Where a ReLU comes before a batch norm, a channel that was all but dead in training has nearly no variance,
 # and an input unlike the training set is multiplied by up to 300 there, in one block after another: single
@@ -49,6 +50,19 @@ class DualHeadNet(nn.Module, ABC):
     outputs: ClassVar[Outputs]
     multiple: ClassVar[int]  # both sides must be multiples of this
     minimum: ClassVar[int]  # smallest side that the network can be trained on
+    input_mean: Tensor | None
+    input_std: Tensor | None
+
+    def __init__(self) -> None:
+        """Inputs are taken as they come."""
+        super().__init__()
+        self.normalise(None)
+
+    def normalise(self, by: Normalisation | None) -> None:
+        """Normalise inputs from now on; no part of the weights, so that these fit with and without."""
+        mean, std = (None, None) if by is None else by.tensors()
+        self.register_buffer("input_mean", mean, persistent=False)
+        self.register_buffer("input_std", std, persistent=False)
 
     def forward(self, bg: Tensor, fg_bg: Tensor) -> tuple[Tensor | None, Tensor]:
         """Raw outputs.
@@ -62,6 +76,10 @@ class DualHeadNet(nn.Module, ABC):
                 f"expected bg and fg_bg of one (B, 3, H, W), got {tuple(bg.shape)}, {tuple(fg_bg.shape)}"
             )
         self.check_size(bg.shape[2], bg.shape[3])
+        if self.input_mean is not None and self.input_std is not None:
+            bg, fg_bg = (
+                (x - m) / s for x, m, s in zip((bg, fg_bg), self.input_mean, self.input_std, strict=True)
+            )
         return self.run(bg, fg_bg)
 
     @abstractmethod

@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,8 @@ PICTURES_NAME, PICTURED_SAMPLES = "predictions", 8
 # Options that decide the result: a run goes on only with the same. ``dataset`` is compared by content.
 DECIDING = (
     "model", "size", "batch_size", "lr", "loss", "schedule", "optimizer", "momentum", "weight_decay",
-    "augment", "ema", "patience", "init_from", "precision", "limit", "val_limit", "seed", "epochs", "dataset",
+    "augment", "normalise", "ema", "patience", "init_from", "precision", "limit", "val_limit", "seed",
+    "epochs", "dataset",
 )  # fmt: skip
 
 
@@ -140,6 +141,7 @@ class Watch:
             epoch=position.epoch,
             metrics=position.history[-1]["val"] if position.history else {},
             training=state,
+            normalisation=asdict(trainer.normalisation) if trainer.normalisation else None,
         )
         save_checkpoint(self.folder / name, checkpoint)
 

@@ -30,6 +30,7 @@ from .dataset import FgBgDataset, batches, epoch_order
 from .engine import Engine
 from .interrupt import noting_interrupts
 from .judge import Measured, Metrics, beside_baseline, metrics_table, network_predictor, open_strata
+from .normalise import check_normalisation
 from .phases import Phase, plan_phases
 from .report import write_report
 from .run import LAST_NAME, REPORT_NAME, Watch, claim, watch, write_history
@@ -221,6 +222,8 @@ def create_trainer(config: TrainConfig) -> tuple[TrainConfig, Trainer]:
     if Path(config.run).name != config.run or config.run in ("", ".", ".."):
         raise MdeasError(f"not a name for a run: {config.run!r}; use a plain name, and --runs for the folder")
     check_augmentation(config.augment)
+    if config.normalise is not None:
+        check_normalisation(config.normalise)
     engine = Engine(config.device, config.precision)
     training = open_training(config, None)
     if not len(training):

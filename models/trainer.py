@@ -20,6 +20,7 @@ from .checkpoint import Checkpoint, load_checkpoint
 from .dataset import Sample
 from .engine import Engine
 from .losses import Loss, create_loss
+from .normalise import read_normalisation
 from .phases import Phase
 from .schedules import Length, create_schedule
 
@@ -65,6 +66,10 @@ class Trainer:
         self.names = list(dict.fromkeys(phase.loss for phase in phases))
         self.losses = nn.ModuleList([create_loss(name) for name in self.names]).to(self.device)
         self.model: DualHeadNet = create_model(config.model)
+        self.normalisation = None
+        if config.normalise is not None:
+            self.normalisation = read_normalisation(config.dataset, config.normalise)
+            self.model.normalise(self.normalisation)
         for phase in phases:
             self.model.check_size(phase.size, phase.size)
         if config.init_from is not None:
