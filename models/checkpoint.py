@@ -17,6 +17,7 @@ from ..pipeline.manifest import write_bytes
 from . import create_model
 from .base import DualHeadNet, ready
 from .metrics import DepthScale
+from .normalise import Normalisation
 
 FORMAT = "mdeas-checkpoint"
 VERSION = 1
@@ -34,6 +35,7 @@ class Checkpoint:
     epoch: int  # epochs it was trained for
     metrics: dict[str, Any]  # of that epoch
     training: dict[str, Any] | None = None  # optimizer, position, history, best scores, random states
+    normalisation: dict[str, Any] | None = None  # of the inputs, as ``Normalisation`` has it
 
     @property
     def depth_scale(self) -> DepthScale:
@@ -44,6 +46,8 @@ class Checkpoint:
         """The network with its weights, ready to predict."""
         network = create_model(self.model)
         network.load_state_dict(self.weights)
+        if self.normalisation is not None:
+            network.normalise(Normalisation(**self.normalisation))
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return ready(network)
 
