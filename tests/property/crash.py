@@ -37,12 +37,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet  # noqa: F401 - before the forks
+from green_network import GreenNetwork
 from mdeas import MdeasError
 from mdeas.pipeline.composite import make_dataset
 from mdeas.pipeline.depth_archives import label_archives
-from mdeas.pipeline.depth_record import Mapping
 from mdeas.pipeline.options import MakeDatasetConfig, RebuildConfig, VerifyConfig
 from mdeas.pipeline.rebuild import rebuild
 from mdeas.pipeline.repair import repair_dataset
@@ -219,25 +218,6 @@ class Raw(io.FileIO):
 # ---------------------------------------------------------------- the commands
 
 
-class Network:
-    """Labels without torch: what is green is near."""
-
-    precision, runtime, micro_batch, jobs = "float32", "none", 4, 1
-    device = SimpleNamespace(type="cpu")
-    info = SimpleNamespace(
-        name="green", source="here", weights_sha256=None, licence="MIT", kind="relative_disparity",
-        nearer="larger", unit=None, resize="none",
-    )  # fmt: skip
-    network = SimpleNamespace(input_size=lambda height, width: (height, width), value_range=(0.0, 300.0))
-    mapping = Mapping(0.0, 300.0)
-
-    def use_range(self, low: float, high: float) -> None:
-        self.mapping = Mapping(low, high)
-
-    def answer(self, pictures: Any) -> Any:
-        return pictures[..., 1].astype(np.float32)
-
-
 def make(assets: Path, out: Path, placements: int = 140) -> None:
     """1,120 samples, the smallest there are: two archives a kind."""
     folders = {"fg": assets / "fg", "bg": assets / "bg", "out": out}
@@ -250,7 +230,7 @@ def make_few(assets: Path, out: Path) -> None:
 
 
 def label(_assets: Path, out: Path) -> None:
-    network: Any = Network()
+    network: Any = GreenNetwork()
     label_archives(out, network, batch=10)
 
 

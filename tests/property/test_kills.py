@@ -28,7 +28,8 @@ def assets(write_pictures: Assets, tmp_path_factory: pytest.TempPathFactory) -> 
 def crash(stage: str, modes: str, assets: Path, folder: Path, every: int) -> tuple[int, list[str]]:
     """How often the command was ended, and what was wrong afterwards."""
     command = [sys.executable, str(DRIVER), stage, modes, str(assets), str(folder), str(every)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(DRIVER.parents[1])}  # for the modules that tests share
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     return found["tried"], found["faults"]

@@ -6,21 +6,18 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
+from green_network import GreenNetwork
 from mdeas import MdeasError
 from mdeas.pipeline.composite import make_dataset
 from mdeas.pipeline.depth_archives import label_archives
-from mdeas.pipeline.depth_record import Mapping
 from mdeas.pipeline.lock import locked
 from mdeas.pipeline.options import MakeDatasetConfig, VerifyConfig
 from mdeas.pipeline.repair import RepairReport, repair_dataset
 from mdeas.pipeline.shards import ShardReader
 from mdeas.pipeline.verify import verify_dataset
-from numpy.typing import NDArray
 
 Configure = Callable[..., MakeDatasetConfig]
 Damage = Callable[[Path], None]
@@ -41,25 +38,6 @@ def damaged(whole: Path, tmp_path: Path) -> Path:
     return shutil.copytree(whole, tmp_path / "set")
 
 
-class Network:
-    """Labels without torch: what is green is near."""
-
-    precision, runtime, micro_batch, jobs = "float32", "none", 4, 1
-    device = SimpleNamespace(type="cpu")
-    info = SimpleNamespace(
-        name="green", source="here", weights_sha256=None, licence="MIT", kind="relative_disparity",
-        nearer="larger", unit=None, resize="none",
-    )  # fmt: skip
-    network = SimpleNamespace(input_size=lambda height, width: (height, width), value_range=(0.0, 300.0))
-    mapping = Mapping(0.0, 300.0)
-
-    def use_range(self, low: float, high: float) -> None:
-        self.mapping = Mapping(low, high)
-
-    def answer(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return pictures[..., 1].astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def labelled(dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """72 samples with labels."""
@@ -69,7 +47,7 @@ def labelled(dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def label(dataset: Path) -> int:
-    labeller: Any = Network()
+    labeller: Any = GreenNetwork()
     return label_archives(dataset, labeller, batch=10).labelled
 
 
