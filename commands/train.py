@@ -70,6 +70,12 @@ def step_options(of: Any) -> Callable[[Command], Command]:
         option(
             "--init-from", of=of, type=FILE, show_default="fresh", help="Checkpoint with the first weights."
         ),
+        option(
+            "--encoder-weights",
+            of=of,
+            metavar="imagenet|FILE",
+            help="For maskdepth's ResNet-18: ImageNet weights, fetched or from a file.  [default: fresh]",
+        ),
         option("--limit", of=of, type=click.IntRange(min=1), help="Only this many training samples."),
         option("--seed", of=of, type=click.IntRange(min=0), help="Seed of weights, order and augmentation."),
         device_option(of),

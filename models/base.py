@@ -50,6 +50,7 @@ class DualHeadNet(nn.Module, ABC):
     outputs: ClassVar[Outputs]
     multiple: ClassVar[int]  # both sides must be multiples of this
     minimum: ClassVar[int]  # smallest side that the network can be trained on
+    encoder: ClassVar[str | None] = None  # timm's name of it, where ImageNet weights fit
     input_mean: Tensor | None
     input_std: Tensor | None
 
@@ -85,6 +86,10 @@ class DualHeadNet(nn.Module, ABC):
     @abstractmethod
     def run(self, bg: Tensor, fg_bg: Tensor) -> tuple[Tensor | None, Tensor]:
         """The architecture itself; the inputs have been checked."""
+
+    def encoder_parts(self) -> dict[str, nn.Module]:
+        """The modules that ImageNet weights fit, by their name in timm."""
+        return {}
 
     @classmethod
     def check_size(cls, height: int, width: int) -> None:

@@ -94,12 +94,16 @@ def local_weights(folder: Path) -> Weights:
     return Weights(folder, _licence_of(folder) or "not stated", f"local folder {folder.name}", _hash(folder))
 
 
-def hub_weights(name: str, accept_licence: bool) -> Weights:
+_ADVICE = "connect, or name the folder of a copy: --model FOLDER; `bundled` needs no download"
+
+
+def hub_weights(name: str, accept_licence: bool, advice: str = _ADVICE) -> Weights:
     """A network of the hub, from the local cache if it is there, otherwise fetched.
 
     Args:
         name: An alias or ``OWNER/NAME``, each with or without ``@REVISION``.
         accept_licence: Whether a licence that is not known to be permissive will do.
+        advice: What to do where the hub cannot be reached.
 
     Raises:
         MdeasError: If it is neither here nor to be had, or its licence was not accepted.
@@ -109,7 +113,7 @@ def hub_weights(name: str, accept_licence: bool) -> Weights:
     repository, revision = alias.repository if alias else short, revision or "main"
     folder = _cached(repository, revision)
     if folder is None:
-        folder = _fetch(repository, revision, alias, accept_licence)
+        folder = _fetch(repository, revision, alias, accept_licence, advice)
     licence = _licence_of(folder) or (alias.licence if alias else "not stated")
     # A folder of the cache is named after its commit.
     return Weights(folder, licence, f"huggingface.co/{repository}@{folder.name}", _hash(folder))
@@ -129,7 +133,7 @@ def _cached(repository: str, revision: str) -> Path | None:
     return folder if _is_complete(folder) else None
 
 
-def _fetch(repository: str, revision: str, alias: Alias | None, accept_licence: bool) -> Path:
+def _fetch(repository: str, revision: str, alias: Alias | None, accept_licence: bool, advice: str) -> Path:
     """Show the licence, then fetch.
 
     The first question is asked once and with a time limit, where the library's own way would repeat it.
@@ -138,7 +142,6 @@ def _fetch(repository: str, revision: str, alias: Alias | None, accept_licence: 
 
     # Read here: the library reads it once, when it is imported.
     endpoint = os.environ.get("HF_ENDPOINT")
-    advice = "connect, or name the folder of a copy: --model FOLDER; `bundled` needs no download"
     try:
         about = HfApi(endpoint).model_info(repository, revision=revision, timeout=_ONLINE_TIMEOUT_S)
     except Exception as error:  # of several libraries, by version
@@ -159,7 +162,7 @@ def _fetch(repository: str, revision: str, alias: Alias | None, accept_licence: 
     except Exception as error:  # as above
         raise MdeasError(f"{_why(error, repository, revision)}; {advice}") from error
     if not _is_complete(Path(folder)):
-        raise MdeasError(f"no network of transformers in {repository}@{revision}; choose another --model")
+        raise MdeasError(f"no weights in {repository}@{revision}; {advice}")
     return Path(folder)
 
 

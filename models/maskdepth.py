@@ -58,16 +58,22 @@ class MaskDepthNet(DualHeadNet):
     outputs = Outputs(depth="value", mask="logit")
     multiple = 2
     minimum = 32
+    encoder = "resnet18"
 
     def __init__(self) -> None:
-        """Weights as timm and torch draw them; the original began with ImageNet's."""
+        """Weights as timm and torch draw them; the original's were ImageNet's (``encoder.load_encoder``)."""
         super().__init__()
-        encoder = create_backbone("resnet18")
+        encoder = create_backbone(self.encoder)
         first = conv(6, 64, 3, bias=False)
         self.stem = nn.Sequential(first, encoder.get_submodule("bn1"), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
         self.levels = nn.ModuleList(encoder.get_submodule(f"layer{level}") for level in (1, 2, 3, 4))
         self.mask_decoder = Decoder()
         self.depth_decoder = Decoder()
+
+    def encoder_parts(self) -> dict[str, nn.Module]:
+        """All but the first convolution, which takes six channels at another stride."""
+        levels = {f"layer{number}": level for number, level in enumerate(self.levels, 1)}
+        return {"bn1": self.stem[1], **levels}
 
     def run(self, bg: Tensor, fg_bg: Tensor) -> tuple[Tensor, Tensor]:
         """Depth as a value, mask as logits."""

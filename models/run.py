@@ -41,8 +41,8 @@ PICTURES_NAME, PICTURED_SAMPLES = "predictions", 8
 # Options that decide the result: a run goes on only with the same. ``dataset`` is compared by content.
 DECIDING = (
     "model", "size", "batch_size", "lr", "loss", "schedule", "optimizer", "momentum", "weight_decay",
-    "augment", "normalise", "ema", "patience", "init_from", "precision", "limit", "val_limit", "seed",
-    "epochs", "dataset",
+    "augment", "normalise", "ema", "patience", "init_from", "encoder_weights", "precision", "limit",
+    "val_limit", "seed", "epochs", "dataset",
 )  # fmt: skip
 
 

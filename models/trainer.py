@@ -18,6 +18,7 @@ from . import create_model
 from .base import DualHeadNet, heads, ready
 from .checkpoint import Checkpoint, load_checkpoint
 from .dataset import Sample
+from .encoder import load_encoder
 from .engine import Engine
 from .losses import Loss, create_loss
 from .normalise import read_normalisation
@@ -57,7 +58,7 @@ class Trainer:
     def __init__(
         self, config: TrainConfig, phases: tuple[Phase, ...], samples: int, engine: Engine | None = None
     ) -> None:
-        """Fresh weights, drawn with the seed, or those of ``init_from``."""
+        """Fresh weights, drawn with the seed, or those of ``encoder_weights`` and ``init_from``."""
         torch.manual_seed(config.seed)
         self.config, self.phases, self.samples = config, phases, samples
         self.engine = engine or Engine(config.device, config.precision)
@@ -72,6 +73,8 @@ class Trainer:
             self.model.normalise(self.normalisation)
         for phase in phases:
             self.model.check_size(phase.size, phase.size)
+        if config.encoder_weights is not None:
+            load_encoder(self.model, config.model, config.encoder_weights)
         if config.init_from is not None:
             start_from(self.model, config.model, config.init_from)
         # Convolutions over channels-last tensors: 1.6 times the steps a second on a CPU.

@@ -196,6 +196,7 @@ class TrainConfig:
     ema: float = 0.0  # decay of the averaged weights; 0: none
     patience: int | None = None  # epochs without a better ``best`` before a size is given up
     init_from: Path | None = None  # weights to begin with
+    encoder_weights: str | None = None  # of a timm encoder: imagenet (the hub's) or a file
     limit: int | None = None
     val_limit: int | None = 1000
     seed: int = 0
