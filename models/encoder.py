@@ -33,7 +33,7 @@ def load_encoder(model: DualHeadNet, name: str, source: str) -> None:
     """
     if model.encoder is None:
         raise MdeasError(
-            f"{name} has no encoder that ImageNet weights fit; leave --encoder-weights away, or take maskdepth"
+            f"{name} has no encoder for ImageNet weights; leave --encoder-weights away, or take maskdepth"
         )
     if source == IMAGENET:
         weights = hub_weights(_REPOSITORIES[model.encoder], accept_licence=False, advice=_ADVICE)
