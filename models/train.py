@@ -26,6 +26,7 @@ from ..pipeline.options import TrainConfig
 from ..pipeline.progress import Progress
 from .augment import AugmentedDataset, check_augmentation
 from .checkpoint import load_checkpoint
+from .compiling import require_compiler
 from .dataset import FgBgDataset, batches, epoch_order
 from .engine import Engine
 from .interrupt import noting_interrupts
@@ -225,6 +226,8 @@ def create_trainer(config: TrainConfig) -> tuple[TrainConfig, Trainer]:
     if config.normalise is not None:
         check_normalisation(config.normalise)
     engine = Engine(config.device, config.precision)
+    if config.compile and engine.device.type == "cpu":
+        require_compiler()
     training = open_training(config, None)
     if not len(training):
         raise MdeasError(

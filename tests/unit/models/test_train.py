@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 import torch
 from mdeas import MdeasError
+from mdeas.models import create_model
 from mdeas.models import train as training
 from mdeas.models.checkpoint import load_checkpoint
+from mdeas.models.compiling import require_compiler
 from mdeas.models.phases import Phase
 from mdeas.models.train import Trainer, TrainReport, train
 from mdeas.pipeline.options import TrainConfig
@@ -381,6 +383,50 @@ def test_events_hold_losses_metrics_rate_and_pictures(finished: TrainReport) -> 
     assert tags["images"] == ["predictions"]
     assert len(events.Scalars("val/loss")) == 4
     assert events.Scalars("val/loss")[-1].value == pytest.approx(lines_of(Path(finished.run))[-1]["val_loss"])
+
+
+def test_histograms_of_every_weight_and_its_gradient(short: TrainConfig) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    report = train(replace(short, model="masknet", epochs=2, histograms=True))
+    events = EventAccumulator(report.run, size_guidance={"histograms": 0})
+    events.Reload()
+    names = [name for name, _ in create_model("masknet").named_parameters()]
+    kinds = ("weights", "gradients")
+    assert set(events.Tags()["histograms"]) == {f"{kind}/{name}" for kind in kinds for name in names}
+    found = events.Histograms(f"weights/{names[0]}")
+    assert len(found) == 2
+    weights = load_checkpoint(Path(report.run) / "last.ckpt").weights[names[0]].double()
+    assert found[-1].histogram_value.num == weights.numel()
+    assert found[-1].histogram_value.sum == pytest.approx(float(weights.sum()))
+
+
+@pytest.mark.slow  # compiling
+def test_a_compiled_network_trains_alike(short: TrainConfig, tmp_path: Path) -> None:
+    try:
+        require_compiler()
+    except MdeasError as error:
+        pytest.skip(str(error))
+    config = replace(short, model="masknet", size=(32, 48), epochs=(1, 1), optimizer="sgd", lr=1e-3)
+    for run, compiled in (("plain", False), ("compiled", True)):
+        train(replace(config, run=run, compile=compiled))
+    plain, compiled_lines = lines_of(tmp_path / "plain"), lines_of(tmp_path / "compiled")
+    assert [line["size"] for line in compiled_lines] == [32, 48]
+    for mine, theirs in zip(compiled_lines, plain, strict=True):
+        assert mine["train"] == pytest.approx(theirs["train"], rel=1e-3)
+        assert mine["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-3)
+    one, other = (load_checkpoint(tmp_path / run / "last.ckpt").weights for run in ("plain", "compiled"))
+    assert one.keys() == other.keys()
+
+
+def test_compiling_without_a_compiler_is_refused(
+    short: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MdeasError, match=r"--compile needs a C\+\+ compiler; install g\+\+"):
+        train(replace(short, compile=True))
+    assert not list(tmp_path.iterdir())
 
 
 def test_strata_names_are_those_of_evaluate() -> None:
