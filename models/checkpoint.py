@@ -16,7 +16,6 @@ from .. import MdeasError
 from ..pipeline.manifest import write_bytes
 from . import create_model
 from .base import DualHeadNet, ready
-from .metrics import DepthScale
 from .normalise import Normalisation
 
 FORMAT = "mdeas-checkpoint"
@@ -36,11 +35,6 @@ class Checkpoint:
     metrics: dict[str, Any]  # of that epoch
     training: dict[str, Any] | None = None  # optimizer, position, history, best scores, random states
     normalisation: dict[str, Any] | None = None  # of the inputs, as ``Normalisation`` has it
-
-    @property
-    def depth_scale(self) -> DepthScale:
-        """How depth labels map to the quantity they stand for."""
-        return DepthScale(float(self.depth["scale"]), float(self.depth["offset"]))
 
     def network(self, device: torch.device) -> DualHeadNet:
         """The network with its weights, ready to predict."""

@@ -25,7 +25,6 @@ from ..pipeline.parallel import usable_cores
 
 Core = Callable[[Tensor], Tensor]
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
 _DTYPES_OF = {
     "torch": ("float32", "bfloat16", "float16"),

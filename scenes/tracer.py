@@ -19,7 +19,6 @@ from .compiled import compiled
 
 PRIMITIVE_WIDTH = 20
 BOX, ELLIPSOID, CONE = 0, 1, 2
-ROOM_FACES = 6
 NEAR = 0.02
 FAR = 1e9
 
