@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, cast
 
@@ -20,6 +18,7 @@ from ..pipeline.depth_quantity import Quantity, check_quantity, refuse_mixture, 
 from ..pipeline.images import Pixels
 from ..pipeline.manifest import DepthInfo
 from ..pipeline.reader import DatasetReader, PictureCache
+from ..pipeline.threads import in_order
 from .buffers import Buffers
 from .metrics import LABEL_STEPS
 
@@ -200,20 +199,7 @@ def batches(
         for chunk in chunks:
             yield chunk, dataset.read(chunk)
         return
-    waiting: deque[tuple[NDArray[np.int64], Future[Batch]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="mdeas-read") as pool:
-        try:
-            for chunk in chunks:
-                waiting.append((chunk, pool.submit(dataset.read, chunk)))
-                if len(waiting) > workers + 1:
-                    first, batch = waiting.popleft()
-                    yield first, batch.result()
-            while waiting:
-                first, batch = waiting.popleft()
-                yield first, batch.result()
-        finally:
-            for _, batch in waiting:
-                batch.cancel()
+    yield from in_order(dataset.read, iter(chunks), workers, ahead=workers + 2)
 
 
 def _resize(pixels: NDArray[Value], size: int) -> NDArray[Value]:

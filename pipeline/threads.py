@@ -18,7 +18,7 @@ def in_order(
 ) -> Generator[tuple[T, R], None, None]:
     """Each task with its result, in the order of the tasks, with at most ``ahead`` of them under way."""
     waiting: deque[tuple[T, Future[R]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="label-depth")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="mdeas")
     try:
         for task in tasks:
             waiting.append((task, pool.submit(function, task)))
