@@ -82,20 +82,39 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
     defaults: dict[str, dict[str, Any]] = {}
     for table, values in tables.items():
         command = root.commands.get(table)
-        if command is None or not isinstance(values, dict):
+        if command is None:
             known = ", ".join(f"[{name}]" for name in sorted(root.commands))
             raise click.ClickException(f"no such command: [{table}]; {path}; use one of {known}")
-        names = {
-            option.lstrip("-"): p.name for p in command.params for option in (*p.opts, *p.secondary_opts)
-        }
-        for key in values:
-            if key.replace("_", "-") not in names:
-                raise click.ClickException(
-                    f"no such option: {key}; {path} [{table}]; see mdeas {table} --help"
-                )
-        defaults[table] = {str(names[key.replace("_", "-")]): value for key, value in values.items()}
+        if not isinstance(values, dict):
+            raise click.ClickException(f"not a table: {table}; {path}; write [{table}], then its options")
+        defaults[table] = _options_of(command, values, f"{path} [{table}]")
     mine: dict[str, Any] = defaults if ctx.command is root else defaults.get(ctx.info_name or "", {})
     ctx.default_map = {**(ctx.default_map or {}), **mine}
+
+
+def _options_of(command: click.Command, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What a table of the configuration file says, by the names of the command's parameters."""
+    positive = {name.lstrip("-"): str(param.name) for param in command.params for name in param.opts}
+    negative = {
+        name.lstrip("-"): str(param.name) for param in command.params for name in param.secondary_opts
+    }
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("_", "-")
+        if name in negative and isinstance(value, bool):
+            found[negative[name]] = not value
+        elif name in positive:
+            found[positive[name]] = _typed(value)
+        else:
+            raise click.ClickException(f"no such option: {key}; {where}; see mdeas {command.name} --help")
+    return found
+
+
+def _typed(value: Any) -> Any:
+    """As one would type it, so that a value of the wrong type is refused as it is on the command line."""
+    if isinstance(value, list):
+        return [_typed(one) for one in value]
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def note_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -225,14 +244,21 @@ def check_jobs(_ctx: click.Context, _param: click.Parameter, jobs: int) -> int:
     return jobs
 
 
-def split_commas(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str, ...]:
-    """``a,b`` as ``("a", "b")``."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+class Commas(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """``a,b`` as ``("a", "b")``; in a configuration file, a list of them too."""
+
+    name = "words"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The words without the white space around them."""
+        words = value.split(",") if isinstance(value, str) else value
+        return tuple(word.strip() for word in words if word.strip())
 
 
-def split_numbers(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[int, ...]:
-    """``0,1`` as ``(0, 1)``."""
-    words = split_commas(_ctx, _param, text)
+def whole_numbers(_ctx: click.Context, _param: click.Parameter, words: tuple[str, ...]) -> tuple[int, ...]:
+    """``("0", "1")`` as ``(0, 1)``."""
     if not words or not all(word.isdecimal() for word in words):
         raise click.BadParameter("use whole numbers with commas between them")
     return tuple(map(int, words))
@@ -274,7 +300,7 @@ def preset_option(presets: Mapping[str, Mapping[str, object]], brief: str) -> Ca
 def licence_option(brief: str) -> Callable[[Command], Command]:
     """``--licence``: codes with commas between them."""
     return option(
-        "--licence", default="", callback=split_commas, metavar="cc0,by,...", show_default="any", help=brief
+        "--licence", default="", type=Commas(), metavar="cc0,by,...", show_default="any", help=brief
     )
 
 

@@ -12,13 +12,13 @@ from .base import (
     FILE,
     FOLDER,
     Command,
+    Commas,
     Report,
     command,
     dataset_option,
     device_option,
     option,
-    split_commas,
-    split_numbers,
+    whole_numbers,
 )
 
 
@@ -89,7 +89,7 @@ def evaluate(**options: Any) -> Report:
 @option(
     "--models",
     default="",
-    callback=split_commas,
+    type=Commas(),
     metavar="NAME,NAME...",
     show_default="all of `mdeas models`",
     help="Networks to compare.",
@@ -129,7 +129,12 @@ def evaluate(**options: Any) -> Report:
 )
 @robustness_option(CompareConfig)
 @option(
-    "--seeds", default="0", callback=split_numbers, metavar="N,N...", help="Train each with each of these."
+    "--seeds",
+    default="0",
+    type=Commas(),
+    callback=whole_numbers,
+    metavar="N,N...",
+    help="Train each with each of these.",
 )
 @device_option(CompareConfig)
 @option(

@@ -117,6 +117,8 @@ def test_config_file_then_environment_then_command_line(tmp_path: Path) -> None:
     [
         ("[verify]\ndatset = 'x'\n", "no such option: datset"),
         ("[veryfy]\ndataset = 'x'\n", "no such command: [veryfy]"),
+        ("verify = 3\n", "not a table: verify"),
+        ("[make-dataset]\nno-flips = 1\n", "no such option: no-flips"),
         ("[verify\n", "not a TOML file"),
     ],
 )
@@ -127,6 +129,40 @@ def test_wrong_config_file(tmp_path: Path, text: str, message: str) -> None:
     assert result.exit_code == 1
     assert message in result.stderr and str(config) in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("limit = 1.5", "'1.5' is not a valid integer"),
+        ("size = true", "'true' is not a valid integer"),
+        ("flips = 'maybe'", "'maybe' is not a valid boolean"),
+        ("scale = [0.2, 0.5, 0.7]", "Takes 2 values but 3 were given"),
+    ],
+)
+def test_wrong_values_in_a_config_file_are_2(tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "mdeas.toml"
+    config.write_text(f"[make-dataset]\n{text}\n")
+    result = CliRunner().invoke(cli, ["make-dataset", "--config", str(config)])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_config_files_may_say_no_and_hold_lists(tmp_path: Path, assets_dir: Path) -> None:
+    config, out = tmp_path / "mdeas.toml", tmp_path / "set"
+    folders = f"fg = '{assets_dir / 'fg'}'\nbg = '{assets_dir / 'bg'}'\nout = '{out}'\n"
+    config.write_text(
+        f"[make-dataset]\n{folders}size = 32\njobs = 1\nlimit = 4\nno-flips = true\nscale = [0.5, 0.6]\n"
+        f"[verify]\ndataset = 3\n[compare]\nmodels = ['nobody', 'mdeas']\nseeds = [0, 1]\n"
+    )
+    result = CliRunner().invoke(cli, ["--config", str(config), "make-dataset"])
+    assert result.exit_code == 0, result.output
+    options = json.loads((out / "dataset.json").read_text())["options"]
+    assert (options["flips"], options["scale"]) == (False, [0.5, 0.6])
+    result = CliRunner().invoke(cli, ["--config", str(config), "verify"])
+    assert result.stderr.startswith("Error: no finished data set: 3;")
+    result = CliRunner().invoke(cli, ["--config", str(config), "compare"])
+    assert "no network is called 'nobody'" in result.stderr
 
 
 @pytest.mark.parametrize(
