@@ -119,7 +119,7 @@ def refuse_other(
     for name, asked in options.items():
         there = manifest.options.get(name)
         if there != asked:
-            raise _other(out, f"made with {_shown(name, there)}, asked for {_shown(name, asked)}")
+            raise _other(out, f"made with {as_typed(name, there)}, asked for {as_typed(name, asked)}")
     if manifest.mdeas_version != __version__:
         raise _other(out, f"made with mdeas {manifest.mdeas_version}, this is mdeas {__version__}")
     for kind in _KINDS:
@@ -144,9 +144,11 @@ def _other(out: Path, what: str) -> MdeasError:
     )
 
 
-def _shown(name: str, value: object) -> str:
-    """An option as one would type it."""
+def as_typed(name: str, value: object) -> str:
+    """An option of ``dataset.json`` as one would type it; of one that was not given, that it was not."""
     option = name.replace("_", "-")
+    if value is None:
+        return f"no --{option}"
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
     if isinstance(value, list):

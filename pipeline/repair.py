@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import MdeasError
+from .beginning import as_typed
 from .composite import table_parts
 from .depth_record import STATE_NAME
 from .depth_scores import has_scores
@@ -298,11 +299,8 @@ def _left(found: Examination, mended: list[ArchiveTask]) -> list[str]:
 def _next(found: Examination) -> Iterator[str]:
     missing = {task.kind for task in found.tasks if not task.path.exists()}
     if missing - {"depth"}:
-        options = " ".join(
-            f"--{name.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-            for name, value in found.manifest.options.items()
-            if not isinstance(value, bool) and value is not None and name != "licence"
-        )
+        given = {name: value for name, value in found.manifest.options.items() if value is not None}
+        options = " ".join(as_typed(name, value) for name, value in given.items())
         yield f"`mdeas make-dataset` with the same options ({options}) makes what is missing"
     folder = found.tasks[0].path.parent
     if "depth" in missing:

@@ -291,7 +291,7 @@ def test_bundled_pictures_are_the_default(tmp_path: Path, monkeypatch: pytest.Mo
         ({"size": 48}, "made with --size 64, asked for --size 48"),
         ({"scale": (0.2, 0.7)}, r"made with --scale 0\.3 0\.7, asked for --scale 0\.2 0\.7"),
         ({"mask_threshold": 10}, "made with --mask-threshold 127, asked for --mask-threshold 10"),
-        ({"limit": 5}, "made with --limit None, asked for --limit 5"),
+        ({"limit": 5}, "made with no --limit, asked for --limit 5"),
         ({"flips": False}, "made with --flips, asked for --no-flips"),
     ],
 )

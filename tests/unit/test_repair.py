@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from green_network import GreenNetwork
 from mdeas import MdeasError
+from mdeas.cli import cli
 from mdeas.pipeline.composite import make_dataset
 from mdeas.pipeline.depth_archives import label_archives
 from mdeas.pipeline.lock import locked
@@ -157,6 +159,20 @@ def test_what_is_dropped_is_made_again(
     assert make_dataset(small_config(assets_dir, damaged, **OPTIONS)).made == made
     assert content(damaged) == content(whole)
     assert problems(damaged) == ()
+
+
+def test_the_advice_can_be_typed(assets_dir: Path, small_config: Configure, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    make_dataset(small_config(assets_dir, out, size=32, flips=False, scale=(0.5, 0.6), limit=8))
+    before = content(out)
+    (out / "mask-00000.zip").unlink()
+    (advice,) = repair(out).next
+    given = advice[advice.index("(") + 1 : advice.rindex(")")].split()
+    assert "--no-flips" in given
+    folders = ["--fg", str(assets_dir / "fg"), "--bg", str(assets_dir / "bg"), "--out", str(out)]
+    result = CliRunner().invoke(cli, ["make-dataset", *folders, *given, "--jobs", "1"])
+    assert result.exit_code == 0, result.output
+    assert content(out) == before
 
 
 def test_everything_at_once(assets_dir: Path, small_config: Configure, whole: Path, damaged: Path) -> None:
