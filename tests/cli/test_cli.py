@@ -85,6 +85,12 @@ def test_only_the_command_line_knows_click(path: Path) -> None:
     assert "click" not in imports(path)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "scenes").glob("*.py")), ids=lambda path: path.name)
+def test_scenes_need_no_other_package(path: Path) -> None:
+    assert not imports(path) & {"click", "torch"}
+    assert not [name for name in imports(path) if name.startswith("...") and name != "..."]  # MdeasError
+
+
 def test_every_package_folder_is_packaged() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
         "packages"
