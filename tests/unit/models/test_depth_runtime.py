@@ -20,7 +20,7 @@ from mdeas.pipeline.options import LabelDepthConfig
 from torch import Tensor
 
 CPU = torch.device("cpu")
-COMPILED = [("openvino", "float32"), ("openvino", "bfloat16")]
+COMPILED = [("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16")]
 WAYS = [("torch", "bfloat16"), *(pytest.param(*way, marks=pytest.mark.slow) for way in COMPILED)]
 
 
