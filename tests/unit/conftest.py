@@ -142,7 +142,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = DepthNet()
     torch.nn.init.normal_(network.head.weight, std=0.3)
     for norm in network.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):  # torch's export to ONNX drops tensors that are all the same
+        if isinstance(norm, torch.nn.BatchNorm2d):  # equal tensors break the export
             torch.nn.init.normal_(norm.weight, mean=1, std=0.02)
             torch.nn.init.normal_(norm.bias, std=0.02)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
