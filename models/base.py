@@ -50,7 +50,7 @@ class DualHeadNet(nn.Module, ABC):
     outputs: ClassVar[Outputs]
     multiple: ClassVar[int]  # both sides must be multiples of this
     minimum: ClassVar[int]  # smallest side that the network can be trained on
-    encoder: ClassVar[str | None] = None  # timm's name of it, where ImageNet weights fit
+    backbone: ClassVar[str | None] = None  # timm's name of it, where ImageNet weights fit
     input_mean: Tensor | None
     input_std: Tensor | None
 
@@ -85,7 +85,7 @@ class DualHeadNet(nn.Module, ABC):
 
     @abstractmethod
     def run(self, bg: Tensor, fg_bg: Tensor) -> tuple[Tensor | None, Tensor]:
-        """The architecture itself; the inputs have been checked."""
+        """The architecture itself: checked (B, 3, H, W) to depth, if it has one, and mask, (B, 1, H, W)."""
 
     def encoder_parts(self) -> dict[str, nn.Module]:
         """The modules that ImageNet weights fit, by their name in timm."""
@@ -116,7 +116,7 @@ class DualHeadNet(nn.Module, ABC):
 
 
 def heads(model: DualHeadNet, raw: tuple[Tensor | None, Tensor]) -> Heads:
-    """Raw outputs of ``model`` on the scale of the labels: a sigmoid where the network left it out."""
+    """Raw outputs (B, 1, H, W) of ``model`` on the scale of the labels: a sigmoid where it left that out."""
     depth, mask = raw
     depth_logit = depth if model.outputs.depth == "logit" else None
     mask_logit = mask if model.outputs.mask == "logit" else None

@@ -31,12 +31,12 @@ def load_encoder(model: DualHeadNet, name: str, source: str) -> None:
     Raises:
         MdeasError: If the network has no such encoder, or the weights are not to be had, or not of it.
     """
-    if model.encoder is None:
+    if model.backbone is None:
         raise MdeasError(
             f"{name} has no encoder for ImageNet weights; leave --encoder-weights away, or take maskdepth"
         )
     if source == IMAGENET:
-        weights = hub_weights(_REPOSITORIES[model.encoder], accept_licence=False, advice=_ADVICE)
+        weights = hub_weights(_REPOSITORIES[model.backbone], accept_licence=False, advice=_ADVICE)
         file = weights.folder / "model.safetensors"
     else:
         file = Path(source)
@@ -52,7 +52,7 @@ def load_encoder(model: DualHeadNet, name: str, source: str) -> None:
                 raise ValueError(f"{len(missing)} tensors missing, {len(unexpected)} unknown in {part}")
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise MdeasError(f"not weights of {model.encoder}: {file} ({reason}); {_ADVICE}") from error
+        raise MdeasError(f"not weights of {model.backbone}: {file} ({reason}); {_ADVICE}") from error
 
 
 def _read(file: Path) -> dict[str, Tensor]:

@@ -58,12 +58,12 @@ class MaskDepthNet(DualHeadNet):
     outputs = Outputs(depth="value", mask="logit")
     multiple = 2
     minimum = 32
-    encoder = "resnet18"
+    backbone = "resnet18"
 
     def __init__(self) -> None:
         """Weights as timm and torch draw them; the original's were ImageNet's (``encoder.load_encoder``)."""
         super().__init__()
-        encoder = create_backbone(self.encoder)
+        encoder = create_backbone(self.backbone)
         first = conv(6, 64, 3, bias=False)
         self.stem = nn.Sequential(first, encoder.get_submodule("bn1"), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
         self.levels = nn.ModuleList(encoder.get_submodule(f"layer{level}") for level in (1, 2, 3, 4))

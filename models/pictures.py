@@ -25,7 +25,7 @@ def grey(values: NDArray[np.float32]) -> Pixels:
 
 
 def overlay(frame: Pixels, mask: NDArray[np.float32]) -> Pixels:
-    """``frame`` with what the mask leaves out darkened and the mask's outline in green."""
+    """``frame`` (H, W, 3) with what the mask (H, W) leaves out darkened and the mask's outline in green."""
     outline = cv2.morphologyEx((mask > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     shown = frame * (0.35 + 0.65 * np.clip(mask, 0, 1))[:, :, None]
     shown[outline > 0] = (0, 255, 80)

@@ -90,7 +90,10 @@ def valid_ssim_map(pred: Tensor, target: Tensor, window: int = SSIM_WINDOW) -> T
 
 
 def ssim_loss(pred: Tensor, target: Tensor, windows: tuple[int, ...] = (SSIM_WINDOW,)) -> Tensor:
-    """1 - mean SSIM over every pixel, borders (zero padding) included, and over the windows."""
+    """1 - mean SSIM over every pixel, borders (zero padding) included, and over the windows; 0..2.
+
+    Inputs are those of ``ssim_map``, here and below.
+    """
     losses = [1 - ssim_map(pred, target, window).mean() for window in windows]
     return torch.stack(losses).mean()
 

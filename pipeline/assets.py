@@ -197,6 +197,6 @@ def _array_bytes(array: NDArray[np.uint16]) -> bytes:
 
 
 def prepared_array(data: bytes) -> NDArray[np.uint16]:
-    """A prepared foreground as ``inspect`` has written it."""
+    """A prepared foreground as ``inspect`` has written it: premultiplied, (H, W, 4)."""
     array: NDArray[np.uint16] = np.load(io.BytesIO(data), allow_pickle=False)
     return array

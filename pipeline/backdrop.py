@@ -1,4 +1,7 @@
-"""Judge and mend a background photo: bars cut off, flat ones refused, a square at the size that is kept."""
+"""Judge and mend a background photo: bars cut off, flat ones refused, a square at the size that is kept.
+
+Photos are RGB uint8 (H, W, 3), before they are mended perhaps with an alpha channel.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def check_cutout() -> None:
 
 
 def cut_out(rgb: Pixels) -> Pixels:
-    """RGBA: the picture with the matte that rembg finds for its main object.
+    """RGBA (H, W, 4): the picture (H, W, 3) with the matte that rembg finds for its main object.
 
     Raises:
         BadPictureError: If rembg fails on it.

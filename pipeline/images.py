@@ -132,7 +132,7 @@ def read_picture(path: Path) -> Pixels:
 
 
 def square(rgb: Pixels, size: int) -> Pixels:
-    """The central square of ``rgb`` at ``size`` x ``size``: area average when shrinking, bicubic when not."""
+    """The central square of ``rgb``, (``size``, ``size``, 3): area average to shrink, bicubic to enlarge."""
     height, width = rgb.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -200,7 +200,7 @@ def blend_terms(
 
 
 def over(region: Pixels, colours: NDArray[np.float32], transparency: Pixels) -> Pixels:
-    """``blend`` with a foreground given as ``blend_terms``."""
+    """``blend`` over ``region`` (H, W, 3) with a foreground of that size, given as ``blend_terms``."""
     # Whole numbers up to 255 * 255 are exact in float32, for which OpenCV has vector code that numpy lacks
     # for uint16. Rounded to nearest by the last step: a multiple of 1/255 is never halfway.
     total = colours.copy()

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def threshold_alpha(alpha: NDArray[np.uint8], mask_threshold: int) -> NDArray[np.uint8]:
-    """The mask of an alpha matte: 255 where alpha > ``mask_threshold``, else 0."""
+    """The mask of an alpha matte, both (H, W): 255 where alpha > ``mask_threshold``, else 0."""
     return np.asarray(cv2.threshold(alpha, mask_threshold, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 

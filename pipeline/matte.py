@@ -1,6 +1,7 @@
 """Judge and mend the matte of a cut-out: is alpha real, what is haze or a speck, whose colour has an edge.
 
-Alpha is uint8, colours are straight (not premultiplied). Nothing here knows of files.
+Pictures are uint8, RGBA (H, W, 4) or RGB (H, W, 3); colours are straight (not premultiplied). Nothing here
+knows of files.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _HASH_SIDE = 32
 
 
 def content_hashes(rgb: NDArray[np.uint8]) -> tuple[int, int]:
-    """64-bit DCT hashes of a picture and of its mirror image (whose own hash is far from it)."""
+    """64-bit DCT hashes of a picture (H, W, 3) and of its mirror image (whose own hash is far from it)."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     return _dct_hash(small), _dct_hash(np.ascontiguousarray(small[:, ::-1]))
