@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from mdeas.models.depth import create_depth_network
 from mdeas.pipeline.depth import Labeller
-from mdeas.pipeline.depth_quality import judge, label_margins, look_at_backgrounds
+from mdeas.pipeline.depth_quality import judge, look_at_backgrounds, measured
 from mdeas.pipeline.depth_record import mapping_of
 from mdeas.pipeline.depth_scores import FAULTS
 from mdeas.pipeline.depth_sources import Backgrounds, Pictures
@@ -88,10 +88,10 @@ def main() -> None:
         reference = look_at_backgrounds(pictures, Backgrounds(pictures, labeller), labeller)
     bg, rng = pictures_bg(pictures), np.random.default_rng(0)
 
-    def margins(number: int, label: np.ndarray) -> np.ndarray:
-        return label_margins(label, pictures.mask(number), int(bg[number]), reference, labeller)
+    def measures(number: int, label: np.ndarray) -> np.ndarray:
+        return measured(pictures, number, label, int(bg[number]), reference, labeller)
 
-    clean = np.stack([margins(number, pictures.depth(number)) for number in range(pictures.samples)])
+    clean = np.stack([measures(number, pictures.depth(number)) for number in range(pictures.samples)])
     kinds = list(faulty(pictures, 0, rng))
     each = max(1, round(SHARE * pictures.samples))
     found: dict[str, list[bool]] = {kind: [] for kind in kinds}
@@ -103,7 +103,7 @@ def main() -> None:
         )
         for kind, numbers in zip(kinds, touched, strict=True):
             for number in numbers.tolist():
-                mixed[number] = margins(number, faulty(pictures, number, rng)[kind])
+                mixed[number] = measures(number, faulty(pictures, number, rng)[kind])
         _, faults = judge(mixed, bg)
         for kind, numbers in zip(kinds, touched, strict=True):
             found[kind] += (faults[numbers] > 0).tolist()
