@@ -55,7 +55,7 @@ def write_report(
     best, worst = extremes(folder, strata, device)
     parts = [
         f"<h1>{escape(str(options['run']))}</h1>",
-        f"<p>{escape(options['model'])}, {len(history)} epochs; waiting for data: "
+        f"<p>{escape(options['model'])}, {len(history)} epoch{'s' * (len(history) > 1)}; waiting for data: "
         f"{history[-1]['waiting_share']:.1%} of the last one, {history[-1]['samples_per_second']:,.1f} "
         "samples a second</p>",
         "".join(plot.svg() for plot in curves(history)),
