@@ -50,7 +50,7 @@ class ModelsReport:
         dual += [
             (
                 entry.name, f"{entry.parameters:,}", ", ".join(entry.heads),
-                f"multiples of {entry.side_multiple} from {entry.minimum_side}", entry.licence, entry.weights,
+                f"from {entry.minimum_side} in steps of {entry.side_multiple}", entry.licence, entry.weights,
             )
             for entry in self.dual_head
         ]  # fmt: skip
