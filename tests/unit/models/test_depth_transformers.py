@@ -84,6 +84,39 @@ def zoedepth(heads: int = 1) -> nn.Module:
     return enliven(library.ZoeDepthForDepthEstimation(config))
 
 
+def prompt_depth_anything() -> nn.Module:
+    library = import_transformers()
+    config = library.PromptDepthAnythingConfig(
+        backbone_config=DINOV2, patch_size=14, reassemble_hidden_size=24, head_hidden_size=8, **NECK
+    )
+    network = enliven(library.PromptDepthAnythingForDepthEstimation(config), "head.conv3")
+    return quieten(network.get_submodule("head.conv3"), network)
+
+
+def depth_pro() -> nn.Module:
+    library = import_transformers()
+    encoder = {"model_type": "dinov2", "num_hidden_layers": 2, "num_attention_heads": 1, "patch_size": 4}
+    config = library.DepthProConfig(
+        patch_size=16, fusion_hidden_size=16, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[10, 8],
+        scaled_images_ratios=[0.5, 1.0], scaled_images_overlap_ratios=[0.0, 0.2],
+        scaled_images_feature_dims=[12, 12], use_fov_model=True, num_fov_head_layers=2,
+        image_model_config={**encoder, "hidden_size": 16, "image_size": 16},
+        patch_model_config={**encoder, "hidden_size": 24, "image_size": 16},
+        fov_model_config={**encoder, "hidden_size": 32, "image_size": 16},
+    )  # fmt: skip
+    network = enliven(library.DepthProForDepthEstimation(config), "head.layers.4")
+    nn.init.constant_(network.get_submodule("fov_model.head.layers")[-1].bias, 50.0)  # degrees
+    return quieten(network.get_submodule("head.layers.4"), network)
+
+
+def quieten(last: nn.Module, network: nn.Module) -> nn.Module:
+    """Answers about one half, so that they lie inside the range of the labels."""
+    with torch.no_grad():
+        last.weight.mul_(5e-3)  # type: ignore[operator]
+        last.bias.fill_(0.5)  # type: ignore[operator]
+    return network
+
+
 def enliven(network: nn.Module, answer: str | None = None) -> nn.Module:
     """Weights as random as new ones, but of a size that lets the picture through to the answer.
 
@@ -122,6 +155,13 @@ CASES: dict[str, tuple[Callable[[], nn.Module], dict[str, object], str, tuple[in
     ),
     "glpn": (glpn, {"size_divisor": 32}, "metric_depth", (64, 64)),
     "zoedepth": (zoedepth, {"size": {"height": 64, "width": 64}}, "metric_depth", (64, 64)),
+    "prompt_depth_anything": (prompt_depth_anything, SMALL, "relative_depth", (70, 70)),
+    "depth_pro": (
+        depth_pro,
+        {"size": 64, "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+        "metric_depth",
+        (64, 64),
+    ),
 }
 
 
@@ -215,10 +255,17 @@ def test_the_answer_is_the_models_own(case: tuple[str, Path, nn.Module]) -> None
         "depth_anything": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         "dpt": (preprocessor.get("image_mean"), preprocessor.get("image_std")),
         "glpn": ((0.0,) * 3, (1.0,) * 3),
+        "prompt_depth_anything": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        "depth_pro": (preprocessor.get("image_mean"), preprocessor.get("image_std")),
     }[sort]
     x = (rgb / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     with torch.inference_mode():
-        expected = model(pixel_values=x).predicted_depth
+        answer = model(pixel_values=x)
+    expected = answer.predicted_depth
+    if sort == "depth_pro":  # inverse depth for a picture as wide as the focal length is long
+        width_over_focal = 2 * torch.tan(torch.deg2rad(answer.field_of_view) / 2)
+        expected = 1 / (expected * width_over_focal.view(-1, 1, 1)).clamp(1e-4, 1e4)
+        expected = nn.functional.interpolate(expected[:, None], size, mode="bilinear")[:, 0]  # it gives twice
     assert torch.allclose(network.predict(rgb), expected, rtol=1e-4, atol=1e-5)
 
 
