@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import MdeasError
+from ..pipeline.shards import file_sha256
 
 _log = logging.getLogger(__name__)
 
@@ -214,8 +215,5 @@ def _weight_files(folder: Path) -> Sequence[Path]:
 
 def _hash(folder: Path) -> str:
     """Of the one weights file, or of the hashes of several."""
-    digests = []
-    for path in _weight_files(folder):
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    digests = [file_sha256(path) for path in _weight_files(folder)]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +16,7 @@ from . import images
 from .ledger import Origin
 from .manifest import write_bytes
 from .options import BG_DIR, FG_DIR
+from .shards import file_sha256
 from .split import content_hashes
 
 Kind = Literal["fg", "bg"]
@@ -107,7 +107,7 @@ def list_sources(folder: Path, kind: Kind) -> list[Source]:
     """
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-        sources = [Source(kind, path, _sha256(path)) for path in files if looks_like_picture(path)]
+        sources = [Source(kind, path, file_sha256(path)) for path in files if looks_like_picture(path)]
     except OSError as error:
         raise MdeasError(
             f"cannot read: {error.filename or folder} ({error.strerror}); check the permissions"
@@ -124,11 +124,6 @@ def looks_like_picture(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(16)
     return start.startswith(_PICTURE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -155,7 +150,7 @@ def inspect(task: InspectionTask) -> Inspection:
     except MdeasError as error:
         # "reason: path; advice" is for a user of the function; a list of files needs the reason alone.
         verdict = Inspection(source, reason=str(error).split(f": {source.path}")[0])
-    if not source.path.exists() or _sha256(source.path) != source.sha256:
+    if not source.path.exists() or file_sha256(source.path) != source.sha256:
         raise MdeasError(f"a picture changed meanwhile: {source.path}; run the same command again")
     return verdict
 

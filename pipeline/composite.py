@@ -6,7 +6,6 @@ The stage itself, its report, and its end; ``beginning`` has the beginning, ``sh
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -42,7 +41,7 @@ from .part import PartReport, note_path, share
 from .plan import Plan
 from .plan import plan_of as plan_of
 from .shard_tasks import make_missing_shards
-from .shards import ShardRecord
+from .shards import ShardRecord, file_sha256
 from .work import is_complete, place_backgrounds, read_record, remove_work, sweep, writable
 
 # Rows of the sample table that are in memory at once, in shards; few row groups keep the file quick to read.
@@ -220,6 +219,4 @@ def table_parts(plan: Plan, mask_pixels: Callable[[int], list[int]]) -> Iterator
 
 def _background_record(out: Path, entries: int) -> ShardRecord:
     path = out / BACKGROUNDS_NAME
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return ShardRecord(BACKGROUNDS_NAME, entries, path.stat().st_size, sha256)
+    return ShardRecord(BACKGROUNDS_NAME, entries, path.stat().st_size, file_sha256(path))

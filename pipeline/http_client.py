@@ -81,7 +81,6 @@ class Fetched:
 
     url: str
     data: bytes
-    content_type: str
     robots: str
 
 
@@ -216,8 +215,7 @@ class Client:
             delay_s = min(rules.delay_s, self.limits.longest_wait_s) if rules else 0
             answer = self._request(url, wanted, max(wanted.pause_s, delay_s))
             if answer.status == 200:
-                kind = answer.header("content-type")
-                return Fetched(url, answer.data, kind, rules.verdict if rules else "not asked")
+                return Fetched(url, answer.data, rules.verdict if rules else "not asked")
             if answer.status not in REDIRECT_STATUS or not answer.header("location"):
                 raise _status_error(answer)
             try:

@@ -7,7 +7,6 @@ sample table, ``depth.json`` with the labels' scores, ``stats.json``.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -35,7 +34,7 @@ from .manifest import (
 from .options import LabelDepthConfig, MergeConfig
 from .part import Part, part_of
 from .plan import plan_of
-from .shards import ShardRecord, part_path, sync_folder
+from .shards import ShardRecord, file_sha256, part_path, sync_folder
 from .stats import STATS_FILE, merge_stats
 from .work import PLAN_NAME, WORK_NAME, is_made
 
@@ -255,9 +254,8 @@ def _bring(source: Path, target: Path, record: ShardRecord | None) -> None:
     except OSError:  # another disk, or one without links
         shutil.copyfile(source, part)
         with part.open("r+b") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
-        if record is not None and found != record.sha256:
+        if record is not None and file_sha256(part) != record.sha256:
             part.unlink()
             raise MdeasError(f"an archive is not as it was made: {source}; run that part again") from None
     part.replace(target)

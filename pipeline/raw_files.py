@@ -17,6 +17,7 @@ from .assets import Kind, looks_like_picture
 from .decode import MAX_BYTES
 from .manifest import printable
 from .options import RAW_DIR, CleanConfig
+from .shards import file_sha256
 
 KINDS: tuple[Kind, ...] = ("fg", "bg")
 # File systems allow names of 255 bytes; what is longer is cut and told apart by its content.
@@ -81,9 +82,7 @@ def _raw_file(kind: Kind, path: Path) -> RawFile:
             return dataclasses.replace(file, reason="not a picture by name or content", is_ignored=True)
         if status.st_size > MAX_BYTES:
             return dataclasses.replace(file, reason=f"the file has more than {MAX_BYTES >> 20} MiB")
-        with path.open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        return dataclasses.replace(file, sha256=sha256, size=status.st_size)
+        return dataclasses.replace(file, sha256=file_sha256(path), size=status.st_size)
     except OSError as error:
         reason = (
             "a link to nowhere"

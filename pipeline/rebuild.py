@@ -7,7 +7,6 @@ beside the lock file where they are, else with the fingerprints inside it.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ from .options import MakeDatasetConfig, RebuildConfig
 from .paint import prepared_name
 from .plan import plan_of, side_range
 from .shard_tasks import make_missing_shards
-from .shards import ShardReader, ShardRecord, ShardWriter
+from .shards import ShardReader, ShardRecord, ShardWriter, file_sha256
 from .verify import readable_plan
 from .verify_archive import DECODERS, has_recorded_hash
 from .work import FOREGROUNDS_NAME, PLAN_NAME, PREPARED_NAME, WORK_NAME, remove_work, writable
@@ -210,8 +209,7 @@ def _find(config: RebuildConfig, assets: list[tuple[Kind, Asset]]) -> dict[tuple
     names: set[str] = set()
     for folder in (folders.fg, folders.bg):
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            with path.open("rb") as file:
-                paths.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+            paths.setdefault(file_sha256(path), path)
             names.add(path.name)
     lost = [
         f"{kind} {asset.file} ({'changed' if asset.file in names else 'missing'}, sha256 {asset.sha256[:12]})"

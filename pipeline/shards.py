@@ -59,6 +59,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def file_sha256(path: Path) -> str:
+    """The hash of a file, in hexadecimal digits; the file need not fit into memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Errors of an open file, of a full disk for one, do not say which file it is: here they do."""

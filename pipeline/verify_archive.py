@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from PIL import Image
 from .. import MdeasError
 from .images import decode_gray16, decode_jpeg, decode_mask, decode_png
 from .manifest import SAMPLES_NAME, Samples
-from .shards import ShardReader, ShardRecord
+from .shards import ShardReader, ShardRecord, file_sha256
 
 # An archive of a thousand broken entries says so in this many lines.
 MOST_LINES = 20
@@ -85,10 +84,7 @@ def shortened(problems: list[str], name: str) -> list[str]:
 
 def has_recorded_hash(path: Path, record: ShardRecord) -> bool:
     """Whether a file has the bytes that are recorded of it."""
-    if path.stat().st_size != record.bytes:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
+    return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
 
 
 def _archive_problems(task: ArchiveTask) -> tuple[list[str], int]:
