@@ -167,26 +167,14 @@ def begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[S
     """
     out, work = config.out, config.out / WORK_NAME
     reopens = (out / MANIFEST_NAME).exists() and not config.overwrite
-    if not reopens and (work / PLAN_NAME).exists():
-        manifest = read_manifest(work, PLAN_NAME)
-        try:
-            refuse_other(out, manifest, options, sources)
-            refuse_other_encoders(out, manifest.encoders, config.quality)
-            return manifest
-        except MdeasError:
-            if not config.overwrite:
-                raise
-    orphans = own_files(out)
-    if orphans and not config.overwrite and not reopens:
-        raise MdeasError(
-            f"files of a data set without its {MANIFEST_NAME}: {orphans[0]}; choose another --out, "
-            "or start afresh with --overwrite"
-        )
     if reopens:
         before = read_manifest(out)
         refuse_other_encoders(out, before.encoders, config.quality)
         remove_work(out)
     else:
+        left = _plan_left(config, options, sources)
+        if left is not None:
+            return left
         remove_own(out)
     work.mkdir(exist_ok=True)
     manifest = _judge(config, options, sources)
@@ -200,10 +188,32 @@ def begin(config: MakeDatasetConfig, options: dict[str, object], sources: list[S
     return manifest
 
 
+def _plan_left(
+    config: MakeDatasetConfig, options: dict[str, object], sources: list[Source]
+) -> DatasetManifest | None:
+    """The plan of a stopped run of the same command; None where there is none, or it is to be overwritten."""
+    out = config.out
+    if (out / WORK_NAME / PLAN_NAME).exists():
+        try:
+            manifest = read_manifest(out / WORK_NAME, PLAN_NAME)
+            refuse_other(out, manifest, options, sources)
+            refuse_other_encoders(out, manifest.encoders, config.quality)
+            return manifest
+        except MdeasError:
+            if not config.overwrite:
+                raise
+    orphans = own_files(out)
+    if orphans and not config.overwrite:
+        raise MdeasError(
+            f"files of a data set without its {MANIFEST_NAME}: {orphans[0]}; choose another --out, "
+            "or start afresh with --overwrite"
+        )
+    return None
+
+
 def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[Source]) -> DatasetManifest:
     """Inspect the pictures that may be used, divide the good ones, store their prepared form in ``.work``."""
-    work = config.out / WORK_NAME
-    prepared = work / PREPARED_NAME
+    prepared = config.out / WORK_NAME / PREPARED_NAME
     prepared.mkdir()
     least, most = side_range(config.scale, config.size)
     licences = check_licences(config.licence)
@@ -224,11 +234,7 @@ def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[
         if not judged:
             raise _none_usable(config, kind, found)
         assets[kind] = _divide(judged, config.seed, kind)
-        name = FOREGROUNDS_NAME if kind == "fg" else BACKGROUNDS_NAME
-        with ShardWriter(work / name) as writer:
-            for number, task in enumerate(usable):
-                entry = background_name(number, len(usable)) if kind == "bg" else prepared_name(number)
-                writer.add(entry, task.prepared.read_bytes())
+        _store(config.out, kind, [task.prepared for task in usable])
     shutil.rmtree(prepared)
     rejected = [found[source] for source in sources if found[source].reason]
     for one in rejected:
@@ -248,6 +254,15 @@ def _judge(config: MakeDatasetConfig, options: dict[str, object], sources: list[
         shards=(),
         encoders=encoders(config.quality),
     )
+
+
+def _store(out: Path, kind: Kind, prepared: list[Path]) -> None:
+    """One archive of prepared pictures, in the order of their assets."""
+    name = FOREGROUNDS_NAME if kind == "fg" else BACKGROUNDS_NAME
+    with ShardWriter(out / WORK_NAME / name) as writer:
+        for number, path in enumerate(prepared):
+            entry = background_name(number, len(prepared)) if kind == "bg" else prepared_name(number)
+            writer.add(entry, path.read_bytes())
 
 
 def inspect_all(tasks: Sequence[InspectionTask], jobs: int) -> dict[Source, Inspection]:

@@ -381,6 +381,19 @@ def test_overwrite_starts_afresh_and_spares_other_files(
     assert DatasetReader(dataset_copy).size == 48
 
 
+@pytest.mark.parametrize("plan", ["{", '{"format_version": 99}'])
+def test_overwrite_passes_over_a_plan_that_cannot_be_read(
+    assets_dir: Path, dataset_dir: Path, tmp_path: Path, small_config: Configure, plan: str
+) -> None:
+    out = tmp_path / "set"
+    (out / WORK_NAME).mkdir(parents=True)
+    (out / WORK_NAME / "plan.json").write_text(plan)
+    with pytest.raises(MdeasError, match=r"plan\.json"):
+        make_dataset(small_config(assets_dir, out))
+    make_dataset(small_config(assets_dir, out, overwrite=True))
+    assert content(out) == content(dataset_dir)
+
+
 def test_orphaned_files_are_not_touched(
     assets_dir: Path, dataset_copy: Path, small_config: Configure
 ) -> None:
