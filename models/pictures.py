@@ -33,18 +33,23 @@ def overlay(frame: Pixels, mask: NDArray[np.float32]) -> Pixels:
 
 
 def sample_row(sample: Sample, heads: Heads, row: int, nearer: str) -> list[Pixels]:
-    """The pictures of one sample in the order of ``COLUMNS``; both depths share one range, bright is near."""
+    """The pictures of one sample in the order of ``COLUMNS``, without depths where the network has none.
+
+    Both depths share one range, bright is near.
+    """
     bg, frame = (_rgb(part[row].cpu().numpy()) for part in (sample.bg, sample.fg_bg))
-    label = sample.depth[row, 0].cpu().numpy()
-    limits = colour_limits(label)
-    found = heads.depth[row, 0].float().cpu().numpy() if heads.depth is not None else np.zeros_like(label)
     masks = [grey(part[row, 0].float().cpu().numpy()) for part in (sample.mask, heads.mask)]
+    if heads.depth is None:
+        return [bg, frame, *masks]
+    label, found = (part[row, 0].float().cpu().numpy() for part in (sample.depth, heads.depth))
+    limits = colour_limits(label)
     return [bg, frame, *masks, colour_depth(label, nearer, limits), colour_depth(found, nearer, limits)]
 
 
 def sheet(rows: list[list[Pixels]], columns: tuple[str, ...], names: list[str] | None = None) -> Pixels:
-    """Rows of pictures of one size under column titles; ``names`` go into the first picture of each row."""
+    """Rows of pictures of one size under as many titles; ``names`` go into the first picture of each row."""
     grow = -(-SMALLEST_TILE // rows[0][0].shape[1])
+    columns = columns[: len(rows[0])]
     rows = [[picture.repeat(grow, axis=0).repeat(grow, axis=1) for picture in row] for row in rows]
     height, width = rows[0][0].shape[:2]
     canvas = np.full(

@@ -165,7 +165,7 @@ def write_outputs(
     factor = PANEL_SIDE / max(height, width)
     panel = (max(1, round(height * factor)), max(1, round(width * factor)))
     row = [resized(picture, panel) for picture in panels]
-    write_bytes(overview_path, encode_png(sheet([row], COLUMNS[: len(row)])))
+    write_bytes(overview_path, encode_png(sheet([row], COLUMNS)))
     return Prediction(
         frame=str(frame),
         mask=str(mask_path),
