@@ -4,8 +4,9 @@
 
 A network of the size of Depth Anything V2 small (24.8 million parameters, random weights scaled so that
 pictures pass through them) looks at pictures at `--side`. End to end is JPEG to labels on disk; loading,
-compiling and the first pass over a data set, which finds the range of its labels, are left out. The network
-alone runs on the same pictures, decoded already. The effect on labels is measured with the bundled network,
+compiling and the first pass over a data set, which finds the range of its labels, are left out; its
+backgrounds are looked at, each once, so there should be many samples to each. The network alone runs before
+and after, on pictures that are decoded already. The effect on labels is measured with the bundled network,
 which is trained.
 """
 
@@ -37,6 +38,7 @@ from mdeas.pipeline.reader import DatasetReader
 from PIL import Image
 
 CPU = torch.device("cpu")
+PIPELINE_SAMPLES = 96  # as many pictures say how fast the pipeline is; it starts with none ahead
 PRECISE = ("torch", "float32")
 WAYS = [PRECISE, ("torch", "bfloat16"), ("openvino", "float32"), ("openvino", "bfloat16")]
 
@@ -68,7 +70,8 @@ def seconds(function: Callable[[], object]) -> float:
 
 def pipeline_rate(folder: Path, dataset: DatasetReader, out: Path) -> float:
     """Pictures a second of transformers' pipeline, from JPEG files to PNG files."""
-    for index in range(len(dataset)):
+    count = min(len(dataset), PIPELINE_SAMPLES)
+    for index in range(count):
         (out / f"{index}.jpg").write_bytes(dataset.encoded("fg_bg", index))
     estimate = import_transformers().pipeline(
         "depth-estimation", model=str(folder), device="cpu", use_fast=False
@@ -80,7 +83,7 @@ def pipeline_rate(folder: Path, dataset: DatasetReader, out: Path) -> float:
                 estimate(picture)["depth"].save(out / f"{index}.png")
 
     run(2)
-    return len(dataset) / seconds(lambda: run(len(dataset)))
+    return count / seconds(lambda: run(count))
 
 
 def labeller_of(model: str, runtime: str, dtype: str, micro_batch: int) -> Labeller:
@@ -94,17 +97,22 @@ def our_rates(model: Path, dataset: Path, way: tuple[str, str], micro_batch: int
     reader = DatasetReader(dataset)
     pictures = np.stack([reader.fg_bg(index) for index in range(micro_batch)])
     remove_labels(dataset)
+    passes = max(labeller.jobs, len(reader) // micro_batch // 2)
+
+    def alone() -> float:
+        with ThreadPoolExecutor(labeller.jobs) as pool:
+            return seconds(lambda: list(pool.map(lambda _: labeller.answer(pictures).shape, range(passes))))
+
     with labeller.ready():
         answer = labeller.answer(pictures)  # compiles, where there is something to compile
         sha256 = hashlib.sha256((dataset / MANIFEST_NAME).read_bytes()).hexdigest()
         state = begin(dataset, properties_of(labeller, sha256), "depth-*")
         state.range = (0.0, float(answer.max()) * 1.25)
         state.save()
+        before = alone()
         whole = len(reader) / seconds(lambda: label_archives(dataset, labeller, 1000))
-        passes = max(labeller.jobs, len(reader) // micro_batch)
-        with ThreadPoolExecutor(labeller.jobs) as pool:
-            took = seconds(lambda: list(pool.map(lambda _: labeller.answer(pictures).shape, range(passes))))
-    return whole, passes * micro_batch / took
+        after = alone()
+    return whole, 2 * passes * micro_batch / (before + after)
 
 
 def effect_on_labels(dataset: Path, ways: list[tuple[str, str]]) -> None:
@@ -135,11 +143,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=96)
     parser.add_argument("--side", type=int, default=252)
     parser.add_argument("--micro-batch", type=int, default=16)
+    parser.add_argument("--way", nargs=2, metavar=("RUNTIME", "DTYPE"), help="only this one")
     parser.add_argument("--fg", type=Path)
     parser.add_argument("--bg", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
-    ways = [way for way in WAYS if is_installed(way[0])]
+    ways = [tuple(options.way)] if options.way else [way for way in WAYS if is_installed(way[0])]
     with tempfile.TemporaryDirectory() as scratch:
         dataset, model, pictures = (Path(scratch) / name for name in ("dataset", "network", "pictures"))
         pictures.mkdir()
@@ -157,7 +166,8 @@ def main() -> None:
                 f"network alone {alone:.2f} ({whole / alone:.2f})",
                 flush=True,
             )
-        effect_on_labels(dataset, ways)
+        if not options.way:
+            effect_on_labels(dataset, ways)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,12 @@
 
 `python benchmarks/label_depth.py --fg data/fg --bg data/bg --samples 1000 4000`
 
-Each size runs in a process of its own, so that its peak is its own. The network alone runs in the same
+Memory by the number of samples alone, with small pictures and the network of this file, in a few minutes:
+`python benchmarks/label_depth.py --fg data/fg --bg data/bg --samples 1000 100000 --size 64 --placements 40
+--model benchmarks/label_depth.py:tiny_network`
+
+Each number of samples runs in a process of its own, which is the only one, so that its peak is its own: the
+most memory it ever had, mapped files included, as Linux counts it (VmHWM). The network alone runs in the same
 process on as many threads, on pictures that are decoded already.
 """
 
@@ -10,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,24 +22,68 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-MIB = 1024  # ru_maxrss counts KiB
+import numpy as np
+import torch
+from mdeas.models.depth import DepthNetworkInfo, create_depth_network
+from mdeas.models.device import choose_device
+from mdeas.pipeline.composite import make_dataset
+from mdeas.pipeline.depth import Labeller
+from mdeas.pipeline.depth_archives import label_archives
+from mdeas.pipeline.options import MakeDatasetConfig
+from mdeas.pipeline.reader import DatasetReader
+
+MIB = 1024  # the kernel counts KiB
+
+
+def peak_kib() -> int:
+    """The most memory that this process ever had; ru_maxrss begins with what the parent had (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+def tiny_network(weights: Path | None, device: torch.device) -> TinyNetwork:
+    """For `--model benchmarks/label_depth.py:tiny_network`."""
+    return TinyNetwork()
+
+
+class TinyNetwork:
+    """Two convolutions with fixed random weights on top of the brightness: something to wait for."""
+
+    value_range = (0.0, 4.0)
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 1, 3, padding=1)
+        )
+        self.info = DepthNetworkInfo(
+            name="tiny",
+            parameters=sum(parameter.numel() for parameter in self.layers.parameters()),
+            licence="MIT",
+            kind="relative_disparity",
+            nearer="larger",
+            unit=None,
+            weights_sha256=None,
+            source="benchmarks/label_depth.py",
+            resize="none",
+        )
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def predict(self, rgb: torch.Tensor) -> torch.Tensor:
+        pictures = rgb.float() / 255
+        return pictures.mean(dim=1) + 1 + 0.1 * self.layers(pictures)[:, 0]
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
-    import numpy as np
-    from mdeas.models.depth import create_depth_network
-    from mdeas.models.device import choose_device
-    from mdeas.pipeline.depth import Labeller
-    from mdeas.pipeline.depth_archives import label_archives
-    from mdeas.pipeline.reader import DatasetReader
-
     where, dataset, micro_batch = choose_device(options.device), options.measure, options.micro_batch
-    network = create_depth_network("bundled", options.weights, where)
+    network = create_depth_network(options.model, options.weights, where)
     labeller = Labeller(network, where, micro_batch, options.jobs, options.bits)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     with labeller.ready():
         report = label_archives(dataset, labeller, options.batch, mode=options.mode)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = peak_kib()
         reader = DatasetReader(dataset)
         pictures = np.stack([reader.fg_bg(index) for index in range(micro_batch)])
         passes = max(2 * labeller.jobs, min(len(reader), 1000) // micro_batch)
@@ -58,12 +106,15 @@ def main() -> None:
     parser.add_argument("--fg", type=Path)
     parser.add_argument("--bg", type=Path)
     parser.add_argument("--samples", type=int, nargs="+", default=[1000, 4000])
+    parser.add_argument("--size", type=int, default=MakeDatasetConfig.size)
+    parser.add_argument("--placements", type=int, default=MakeDatasetConfig.placements)
     parser.add_argument("--batch", type=int, default=1000)
     parser.add_argument("--micro-batch", type=int, default=16)
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--mode", default="model", choices=["model", "composed"])
     parser.add_argument("--bits", type=int, default=12, choices=[8, 12, 16])
+    parser.add_argument("--model", default="bundled")
     parser.add_argument("--weights", type=Path, help="other weights than the bundled ones")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -71,13 +122,19 @@ def main() -> None:
         figures = measure(options)
         print(json.dumps(figures))
         return
-    from mdeas.pipeline.composite import make_dataset
-    from mdeas.pipeline.options import MakeDatasetConfig
-
     for samples in options.samples:
         with tempfile.TemporaryDirectory() as folder:
             dataset = Path(folder) / "dataset"
-            make_dataset(MakeDatasetConfig(fg=options.fg, bg=options.bg, out=dataset, limit=samples))
+            make_dataset(
+                MakeDatasetConfig(
+                    fg=options.fg,
+                    bg=options.bg,
+                    out=dataset,
+                    size=options.size,
+                    placements=options.placements,
+                    limit=samples,
+                )
+            )
             command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(dataset)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         figures = json.loads(done.stdout)

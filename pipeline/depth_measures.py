@@ -153,48 +153,51 @@ def _in_detail(fine: Grid, covered: Grid, ground: Ground, step: float) -> dict[s
     """How well detail outside the object is the background's, and whether what is not is the object's."""
     side = len(fine)
     outside = _beside(covered, max(1, round(REACH * side)))
-    near = ~outside
+    near = (~outside).astype(np.float32)
     outside[[0, -1]] = outside[:, [0, -1]] = False  # no slopes there
     weights = outside.astype(np.float32)
     count = float(weights.sum())
-    detail, own = detail_of(fine), ground.parts[0]
-    # einsum: BLAS may sum in another order with other threads, and scores must not differ.
-    products = np.einsum("iyx,jyx,yx->ij", ground.parts, ground.parts, weights).astype(np.float64)
-    fits = np.einsum("iyx,yx,yx->i", ground.parts, detail, weights).astype(np.float64)
-    power = float(np.einsum("yx,yx,yx->", detail, detail, weights))
+    detail, parts = detail_of(fine), ground.parts
+    weighted = parts * weights
+    # einsum here and below: BLAS may sum in another order with other threads, and scores must not differ.
+    products = np.einsum("iyx,jyx->ij", weighted, parts).astype(np.float64)
     if count < side or products[0, 0] <= count * step**2:
         return {}  # nothing that 12 bits would show
+    fits = np.array([_sum(one, detail) for one in weighted])
+    power = _sum(detail * weights, detail)
     slope = fits[0] / products[0, 0]
     correlation = fits[0] / np.sqrt(products[0, 0] * max(power, 1e-20))
     products[np.diag_indices(3)] += 1e-6 * products[0, 0]  # where all detail runs one way
     solved = np.linalg.solve(products, fits)
     left = power - fits[0] * slope
     explains = left - (power - float(fits @ solved)) > LEAST_EXPLAINED * left
-    difference = detail - np.float32(slope) * own
     return {
         "detail": float(correlation),
         "moved": float(np.hypot(*solved[1:]) / max(abs(solved[0]), 1e-12)) / side if explains else 0.0,
-        "astray": _astray(difference, weights, near, covered, step),
+        "astray": _astray(detail - np.float32(slope) * parts[0], weights, near, detail_of(covered), step),
     }
 
 
-def _astray(difference: Grid, weights: Grid, near: Cells, covered: Grid, step: float) -> float:
+def _astray(difference: Grid, beside: Grid, near: Grid, outline: Grid, step: float) -> float:
     """Detail of a label that its background does not have: most beside the mask over that within.
 
     Over the fourth root of its correlation with the mask's own detail, too: within a mask, a difference that
     follows its outline is the object more surely than another.
     """
-    side = len(difference)
-    power = difference * difference
-    window = max(3, round(WINDOW * side) | 1)
-    beside = float(cv2.boxFilter(power * weights, -1, (window, window)).max())
-    within = power[near]
-    outline, there = detail_of(covered)[near], difference[near]
-    norm = np.sqrt(float(np.sum(outline * outline)) * float(np.sum(within)))
-    following = abs(float(np.sum(outline * there))) / max(norm, 1e-12) + _LEAST_FOLLOWING
+    window = max(3, round(WINDOW * len(difference)) | 1)
+    most = float(cv2.boxFilter(difference * difference * beside, -1, (window, window)).max())
+    there, outline = difference * near, outline * near
+    within = _sum(there, there)
+    norm = np.sqrt(_sum(outline, outline) * within)
+    following = abs(_sum(outline, there)) / max(norm, 1e-12) + _LEAST_FOLLOWING
     rounding = step / 4
-    ratio = (np.sqrt(max(beside, 0.0)) + rounding) / (np.sqrt(float(within.mean())) + rounding)
+    ratio = (np.sqrt(max(most, 0.0)) + rounding) / (np.sqrt(within / max(float(near.sum()), 1)) + rounding)
     return float(ratio / following**0.25)
+
+
+def _sum(one: Grid, other: Grid) -> float:
+    """Of the products."""
+    return float(np.einsum("ij,ij->", one, other))
 
 
 def _unexplained(label: Grid, grid: Grid, outside: Cells) -> float:

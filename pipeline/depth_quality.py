@@ -40,6 +40,7 @@ MOST_ASTRAY = 1.8
 _LEAST_DEVIATION = 0.25
 _FEWEST_SAMPLES = 5  # of a background that say what is usual on it
 _SAMPLES_A_TASK = 32
+_ROWS_AT_ONCE = 20_000
 
 
 def look_at_backgrounds(pictures: Pictures, backgrounds: Backgrounds, labeller: Labeller) -> Reference:
@@ -108,30 +109,52 @@ def summarise(scores: NDArray[np.float32], faults: NDArray[np.int8]) -> dict[str
 
 def judge(measures: Grid, bg: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """Scores and faults from ``MEASURES`` of all samples (N, M) and their backgrounds (N,)."""
-    margins = _margins(measures, bg)
-    worst, most = margins.argmax(axis=1), margins.max(axis=1)
-    for name in ("inverted", "hole", "flat"):  # these explain whatever else is wrong
-        worst[margins[:, FAULTS.index(name)] > 1] = FAULTS.index(name)
-    # The limit gives one half. Four digits: the last ones of a float differ from machine to machine.
-    return np.round(1 / (1 + most), 4).astype(np.float32), np.where(most > 1, worst, 0).astype(np.int8)
+    unusual = _unusual(measures, bg)
+    scores, faults = np.empty(len(measures), np.float32), np.empty(len(measures), np.int8)
+    for start in range(0, len(measures), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        margins = _margins(measures[rows], unusual[rows])
+        worst, most = margins.argmax(axis=1), margins.max(axis=1)
+        for name in ("inverted", "hole", "flat"):  # these explain whatever else is wrong
+            worst[margins[:, FAULTS.index(name)] > 1] = FAULTS.index(name)
+        # The limit gives one half. Four digits: the last ones of a float differ from machine to machine.
+        scores[rows], faults[rows] = np.round(1 / (1 + most), 4), np.where(most > 1, worst, 0)
+    return scores, faults
 
 
-def _margins(measures: Grid, bg: NDArray[np.int32]) -> Grid:
+def _unusual(measures: Grid, bg: NDArray[np.int32]) -> Grid:
+    """By how much of its limit each label is worse than those on its background usually are, (N, 3).
+
+    In agreement as a whole and in detail, and in what it shows beside the mask.
+    """
+    agreement, detail, astray = (
+        measures[:, MEASURES.index(name)] for name in ("agreement", "detail", "astray")
+    )
+    found = np.empty((len(measures), 3), np.float32)
+    # Fisher's z of correlations: of even spread.
+    found[:, 0] = _deviations(-np.arctanh(_bounded(agreement)), bg) / MOST_DEVIATIONS
+    found[:, 1] = _deviations(-np.arctanh(_bounded(detail)), bg) / MOST_DEVIATIONS_OF_DETAIL
+    found[:, 2] = _deviations(np.log(np.maximum(astray, 1e-6)), bg) / MOST_DEVIATIONS_ASTRAY
+    return found
+
+
+def _bounded(correlation: Grid) -> Grid:
+    return np.clip(correlation, -FULL_CORRELATION, FULL_CORRELATION)
+
+
+def _margins(measures: Grid, unusual: Grid) -> Grid:
     """How far each label goes towards each limit, (N, faults): 0 is perfect and 1 the limit."""
-    of = dict(zip(MEASURES, measures.astype(np.float64).T, strict=True))
-    agreement = np.clip(of["agreement"], -FULL_CORRELATION, FULL_CORRELATION)
-    detail = np.clip(of["detail"], -FULL_CORRELATION, FULL_CORRELATION)
+    of = dict(zip(MEASURES, measures.T, strict=True))
+    agreement, detail = _bounded(of["agreement"]), _bounded(of["detail"])
     flat = np.minimum(LEAST_SPREAD * of["flatness"], 1e6)
     shifted = np.maximum(of["moved"] / MOST_MOVED, of["elsewhere"] / MOST_UNEXPLAINED)
-    # Fisher's z: of even spread.
-    worse = _deviations(-np.arctanh(agreement), bg) / MOST_DEVIATIONS
-    worse_detail = _deviations(-np.arctanh(detail), bg) / MOST_DEVIATIONS_OF_DETAIL
-    worse_detail = np.minimum(worse_detail, (1 - detail) / (1 - LEAST_DETAIL))
-    disagrees = np.maximum.reduce([worse, worse_detail, (1 - agreement) / (1 - LEAST_CORRELATION)])
-    disagrees[flat > 1] = 0  # a label without any spread neither agrees nor not
-    unusual = _deviations(np.log(np.maximum(of["astray"], 1e-6)), bg) / MOST_DEVIATIONS_ASTRAY
+    worse_detail = np.minimum(unusual[:, 1], (1 - detail) / (1 - LEAST_DETAIL))
+    worse = np.maximum(unusual[:, 0], (1 - agreement) / (1 - LEAST_CORRELATION))
+    # A label without any spread is flat; it neither agrees nor not.
+    disagrees = np.where(flat > 1, 0, np.maximum(worse, worse_detail))
     # Where the background is not in its place, the object is not either.
-    astray = np.where(np.maximum(shifted, disagrees) > 1, 0, np.minimum(of["astray"] / MOST_ASTRAY, unusual))
+    is_elsewhere = np.maximum(shifted, disagrees) > 1
+    astray = np.where(is_elsewhere, 0, np.minimum(of["astray"] / MOST_ASTRAY, unusual[:, 2]))
     found = {
         "flat": flat,
         "hole": of["holes"] / MOST_HOLES,
@@ -141,15 +164,15 @@ def _margins(measures: Grid, bg: NDArray[np.int32]) -> Grid:
         "disagrees": disagrees,
         "behind": of["behind"] / MOST_BEHIND,
     }
-    margins = np.zeros((len(measures), len(FAULTS)))
+    margins = np.zeros((len(measures), len(FAULTS)), np.float32)
     for name, margin in found.items():
         margins[:, FAULTS.index(name)] = np.maximum(margin, 0)
-    return margins.astype(np.float32)
+    return margins
 
 
-def _deviations(values: NDArray[np.float64], bg: NDArray[np.int32]) -> NDArray[np.float64]:
+def _deviations(values: Grid, bg: NDArray[np.int32]) -> Grid:
     """By how many standard deviations each value is above what is usual on its background."""
-    usual = np.full(int(bg.max()) + 1, np.median(values))
+    usual = np.full(int(bg.max()) + 1, np.median(values), np.float32)
     order = np.argsort(bg, kind="stable")
     numbers, starts = np.unique(bg[order], return_index=True)
     for number, members in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):

@@ -86,7 +86,10 @@ def test_an_onnx_file_with_its_description(tmp_path: Path, runtime: str, batch: 
     rgb = torch.zeros((3, 3, 60, 90), dtype=torch.uint8)
     rgb[:, 1] = torch.tensor([0, 51, 102], dtype=torch.uint8)[:, None, None]
     expected = torch.tensor([0.0, 0.4, 0.8])[:, None, None].expand(3, 60, 90)
-    assert torch.allclose(network.predict(rgb), expected, atol=1e-5)
+    answer = network.predict(rgb)
+    assert torch.allclose(answer, expected, atol=1e-5)
+    # And an answer is its picture's alone: not the order's, not the neighbours'.
+    assert torch.equal(network.predict(rgb[[2, 1, 1]]), answer[[2, 1, 1]])
 
 
 def test_an_onnx_file_that_says_nothing_is_refused(tmp_path: Path) -> None:
