@@ -44,15 +44,19 @@ def read_normalisation(dataset: Path, kind: str) -> Normalisation:
     path = dataset / STATS_FILE
     if not path.exists():
         raise MdeasError(f"no figures to normalise by: {path}; run `mdeas stats --dataset {dataset}` first")
-    stats = read_json(path)
+    again = f"run `mdeas stats --dataset {dataset}` again"
+    stats = read_json(path, again)
     step = -1 if kind == "dsresnet-original" else 1
 
     def figures(picture: str, name: str) -> Any:
         return tuple(map(float, stats[picture][name][::step]))
 
-    return Normalisation(
-        figures("bg", "mean"), figures("bg", "std"), figures("fg_bg", "mean"), figures("fg_bg", "std")
-    )
+    try:
+        return Normalisation(
+            figures("bg", "mean"), figures("bg", "std"), figures("fg_bg", "mean"), figures("fg_bg", "std")
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MdeasError(f"damaged file: {path} (figures are missing); {again}") from error
 
 
 def check_normalisation(kind: str) -> None:

@@ -45,6 +45,8 @@ DECIDING = (
     "val_limit", "seed", "epochs", "dataset",
 )  # fmt: skip
 
+_AFRESH = "use another --run, or --overwrite to start afresh"
+
 
 def claim(folder: Path, config: TrainConfig, training: FgBgDataset) -> None:
     """Make sure that ``folder`` is this run's: fresh, or made with the same options."""
@@ -57,7 +59,11 @@ def claim(folder: Path, config: TrainConfig, training: FgBgDataset) -> None:
     if config.overwrite:
         clear(folder)
     if path.exists():
-        require_same(folder, read_json(path), wanted)
+        there = read_json(path, _AFRESH)
+        try:
+            require_same(folder, there, wanted)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise MdeasError(f"damaged file: {path} (options are missing); {_AFRESH}") from error
         if not config.resume:
             raise MdeasError(
                 f"the run exists: {folder}; go on with --resume, or start afresh with --overwrite"
@@ -78,8 +84,7 @@ def require_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) ->
         if not same:
             what = "the data set's content" if name == "dataset" else f"{old} there, {new} now"
             raise MdeasError(
-                f"the run was made with another --{name.replace('_', '-')} ({what}): {folder}; "
-                "use another --run, or --overwrite to start afresh"
+                f"the run was made with another --{name.replace('_', '-')} ({what}): {folder}; {_AFRESH}"
             )
 
 

@@ -125,7 +125,9 @@ def _read_outputs(out: Path, folders: Iterable[Kind]) -> dict[str, str]:
         MdeasError: If the output folders hold pictures of the user, which would be mixed with ours.
     """
     path = out / STATE_DIR / "outputs.json"
-    outputs: dict[str, str] = read_json(path) if path.exists() else {}
+    outputs = read_json(path) if path.exists() else {}
+    if not isinstance(outputs, dict):
+        raise MdeasError(f"damaged file; {path}; remove it, and the pictures that clean has made")
     for kind in folders:
         folder = out / kind
         folder.mkdir(parents=True, exist_ok=True)
@@ -218,7 +220,7 @@ def _read_records(journal: Path) -> dict[str, CleanRecord]:
     records: dict[str, CleanRecord] = {}
     with contextlib.suppress(FileNotFoundError):
         for line in journal.read_bytes().split(b"\n"):
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, KeyError):
                 values = json.loads(line)
                 record = CleanRecord(**{**values, "hashes": tuple(values["hashes"])})
                 records[record.id] = record

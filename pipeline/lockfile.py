@@ -121,7 +121,9 @@ def read_lockfile(path: Path) -> Lockfile:
             depth_info_of(content["depth"], path) if content["depth"] else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise MdeasError(f"no lock file of a data set: {path} ({error!r}); give another one") from error
+        raise MdeasError(
+            f"no lock file of a data set: {path} (fields are missing or unknown); give another one"
+        ) from error
 
 
 def lock_dataset(folder: Path, manifest: DatasetManifest) -> None:

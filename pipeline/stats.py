@@ -139,7 +139,7 @@ def merge_stats(dataset: Path, notes: Iterable[Path]) -> StatsReport:
     sums = _empty_sums(_tasks(dataset))
     for path in notes:
         note = read_json(path)
-        if note["of"] != there:
+        if not isinstance(note, dict) or note.get("of") != there:
             raise MdeasError(f"figures of other pictures: {path}; remove it and run that part of stats again")
         for kind, one in note["sums"].items():
             sums[kind] = sums[kind].merge(PixelSums.from_json(one))

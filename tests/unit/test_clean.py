@@ -367,6 +367,18 @@ def test_pictures_of_the_user_are_never_touched(small: Path, tmp_path: Path) -> 
     assert mine.read_bytes() == encoded(draw_object(5))
 
 
+def test_damaged_notes_of_earlier_runs(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    run(small, out)
+    before = snapshot(out)
+    (out / ".clean" / "records.jsonl").write_text('{}\n[]\n{"id": 3}\n{')
+    assert run(small, out).examined > 0
+    assert snapshot(out) == before
+    (out / ".clean" / "outputs.json").write_text("[]")
+    with pytest.raises(MdeasError, match=r"damaged file; .*outputs\.json; remove it"):
+        run(small, out)
+
+
 def test_nothing_usable_is_an_error_after_the_table_is_written(tmp_path: Path) -> None:
     (tmp_path / "fg").mkdir()
     (tmp_path / "fg" / "page.png").write_bytes(b"<html>")

@@ -115,6 +115,16 @@ def test_parts_that_do_not_belong_together(config: MakeDatasetConfig, tmp_path: 
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("note", ["{}", "[]", "{"])
+def test_a_damaged_note_is_named(config: MakeDatasetConfig, tmp_path: Path, note: str) -> None:
+    out = tmp_path / "set"
+    make_dataset(replace(config, out=out, limit=10))
+    compute_stats_part(StatsConfig(out, part=(1, 1), jobs=1))
+    (out / ".work" / "stats-part-1-of-1.json").write_text(note)
+    with pytest.raises(MdeasError, match=r"stats-part-1-of-1\.json.*; remove it and"):
+        merge(MergeConfig(out))
+
+
 def test_stats_parts_that_do_not_belong_together(config: MakeDatasetConfig, tmp_path: Path) -> None:
     out = tmp_path / "set"
     make_dataset(replace(config, out=out, limit=100))

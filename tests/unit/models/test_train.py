@@ -254,6 +254,14 @@ def test_other_options_are_refused_by_name(
     assert (Path(finished.run) / "config.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"options": 3}'])
+def test_a_damaged_config_is_named(train_config: TrainConfig, tmp_path: Path, text: str) -> None:
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "config.json").write_text(text)
+    with pytest.raises(MdeasError, match=r"damaged file: .*config\.json .*; use another --run, or --over"):
+        train(replace(train_config, runs=tmp_path, run="torn"))
+
+
 def test_an_existing_run_without_resume_is_refused(train_config: TrainConfig, finished: TrainReport) -> None:
     with pytest.raises(MdeasError, match=r"the run exists: .*; go on with --resume, or start afresh"):
         train(replace(train_config, resume=False))
