@@ -38,7 +38,6 @@ from mdeas.pipeline.reader import DatasetReader
 from PIL import Image
 
 CPU = torch.device("cpu")
-PIPELINE_SAMPLES = 96  # as many pictures say how fast the pipeline is; it starts with none ahead
 PRECISE = ("torch", "float32")
 WAYS = [PRECISE, ("torch", "bfloat16"), ("openvino", "float32"), ("openvino", "bfloat16")]
 
@@ -68,9 +67,8 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def pipeline_rate(folder: Path, dataset: DatasetReader, out: Path) -> float:
+def pipeline_rate(folder: Path, dataset: DatasetReader, out: Path, count: int) -> float:
     """Pictures a second of transformers' pipeline, from JPEG files to PNG files."""
-    count = min(len(dataset), PIPELINE_SAMPLES)
     for index in range(count):
         (out / f"{index}.jpg").write_bytes(dataset.encoded("fg_bg", index))
     estimate = import_transformers().pipeline(
@@ -143,6 +141,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=96)
     parser.add_argument("--side", type=int, default=252)
     parser.add_argument("--micro-batch", type=int, default=16)
+    parser.add_argument("--pipeline-samples", type=int, default=96, help="of them, for the pipeline")
     parser.add_argument("--way", nargs=2, metavar=("RUNTIME", "DTYPE"), help="only this one")
     parser.add_argument("--fg", type=Path)
     parser.add_argument("--bg", type=Path)
@@ -154,7 +153,7 @@ def main() -> None:
         pictures.mkdir()
         make_dataset(MakeDatasetConfig(fg=options.fg, bg=options.bg, out=dataset, limit=options.samples))
         save_network(model, options.side)
-        theirs = pipeline_rate(model, DatasetReader(dataset), pictures)
+        theirs = pipeline_rate(model, DatasetReader(dataset), pictures, options.pipeline_samples)
         print(
             f"transformers' pipeline: {theirs:.2f} pictures a second at {options.side}x{options.side}",
             flush=True,
