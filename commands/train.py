@@ -49,7 +49,11 @@ def step_options(of: Any) -> Callable[[Command], Command]:
             help="Samples a step, over all processes.",
         ),
         option(
-            "--loss", of=of, type=Several(click.STRING, "/"), metavar="NAME[/NAME...]", help="Loss preset."
+            "--loss",
+            of=of,
+            type=Several(click.STRING, "/"),
+            metavar="NAME[/NAME...]",
+            help="A preset such as mdeas or vathos, or a sum: mask=bce+2dice,depth=rmse (docs/losses.md).",
         ),
         option("--optimizer", of=of, help="adam, adamw or sgd."),
         option(
@@ -103,7 +107,7 @@ def step_options(of: Any) -> Callable[[Command], Command]:
     help="Passes over the training samples; several, one for each size.",
 )
 @option("--lr", of=TrainConfig, type=POSITIVE, help="Learning rate; `mdeas lr-find` suggests one.")
-@option("--schedule", of=TrainConfig, help="Learning-rate schedule.")
+@option("--schedule", of=TrainConfig, help="constant, step, plateau, cosine, onecycle, mdeas or mdeas-original.")
 @option(
     "--ema",
     of=TrainConfig,

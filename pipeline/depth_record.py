@@ -269,11 +269,14 @@ class State:
         Raises:
             MdeasError: If the file is damaged.
         """
-        content = read_json(path)
-        found = content["range"]
-        state = cls(path, content["properties"], {}, (found[0], found[1]) if found else None)
-        for archive in content.get("archives", []):  # as version 0.1 wrote it
-            state._add(archive)
+        content = read_json(path, "start afresh with --overwrite")
+        try:
+            found = content["range"]
+            state = cls(path, content["properties"], {}, (found[0], found[1]) if found else None)
+            for archive in content.get("archives", []):  # as version 0.1 wrote it
+                state._add(archive)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise MdeasError(f"damaged file: {path}; start afresh with --overwrite") from error
         return state
 
 

@@ -18,7 +18,7 @@ import pytest
 from mdeas import MdeasError
 from mdeas.pipeline import depth_archives
 from mdeas.pipeline.depth_archives import label_archives
-from mdeas.pipeline.depth_record import Mapping, mapping_of
+from mdeas.pipeline.depth_record import STATE_NAME, Mapping, mapping_of
 from mdeas.pipeline.depth_scores import has_scores, read_scores, remove_scores
 from mdeas.pipeline.images import encode_gray16, encode_jpeg
 from mdeas.pipeline.manifest import read_manifest, shard_name, write_manifest
@@ -480,6 +480,18 @@ def test_a_damaged_composite_is_named(dataset: Path, monkeypatch: pytest.MonkeyP
         label_archives(dataset, as_labeller(), batch=4)
     assert (dataset / "depth-00000.zip").exists()
     assert not (dataset / "depth.json").exists()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"range": 1, "properties": {}}', "{"])
+def test_a_damaged_note_of_what_was_begun_is_one_clear_line(
+    dataset: Path, finished: dict[str, bytes], content: str
+) -> None:
+    (dataset / ".work").mkdir(exist_ok=True)
+    (dataset / STATE_NAME).write_text(content)
+    with pytest.raises(MdeasError, match=r"depth\.json.*--overwrite"):
+        label_archives(dataset, as_labeller(), batch=3)
+    label_archives(dataset, as_labeller(), batch=3, overwrite=True)
+    assert labels_of(dataset) == finished
 
 
 @pytest.mark.parametrize(("content", "fault"), [(b"no picture", "damaged"), (None, "expected 64x64 pixels")])
