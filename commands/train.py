@@ -107,7 +107,11 @@ def step_options(of: Any) -> Callable[[Command], Command]:
     help="Passes over the training samples; several, one for each size.",
 )
 @option("--lr", of=TrainConfig, type=POSITIVE, help="Learning rate; `mdeas lr-find` suggests one.")
-@option("--schedule", of=TrainConfig, help="constant, step, plateau, cosine, onecycle, mdeas or mdeas-original.")
+@option(
+    "--schedule",
+    of=TrainConfig,
+    help="constant, step, plateau, cosine, onecycle, mdeas or mdeas-original.",
+)
 @option(
     "--ema",
     of=TrainConfig,
