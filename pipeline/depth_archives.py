@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from .. import MdeasError
 from .depth_composed import ComposedSource
-from .depth_quality import check_labels, summarise
+from .depth_quality import Check, summarise
 from .depth_record import (
     STATE_NAME,
     LabelDepthReport,
@@ -184,6 +184,9 @@ class LabelRun:
         self._source: Source = NetworkSource(self._pictures, labeller)
         if state.properties["mode"] == "composed":
             self._source = ComposedSource(self._pictures, self._backgrounds, labeller)
+        # Labels are measured as they are made, while they are at hand and the network may wait for a GPU.
+        self._check = Check(self._pictures, self._backgrounds, labeller)
+        self._is_whole = shards is None
         self._total = self._pictures.samples
         self._per_shard = manifest.samples_per_shard
         self._shards = range(shard_count(self._total, self._per_shard)) if shards is None else shards
@@ -221,10 +224,13 @@ class LabelRun:
 
     def redo(self) -> int:
         """Makes the labels at fault again; returns how many of them came out otherwise."""
-        _, faults = check_labels(self._pictures, self._backgrounds, self._labeller)
+        _, faults = Check(self._pictures, self._backgrounds, self._labeller).judge()
         bad = np.flatnonzero(faults)
         shards = np.unique(bad // self._per_shard).tolist()
-        return sum(self._redo_shard(shard, bad[bad // self._per_shard == shard]) for shard in shards)
+        redone = sum(self._redo_shard(shard, bad[bad // self._per_shard == shard]) for shard in shards)
+        # Of what is stored now; whole micro-batches were made, of which the labels at fault were kept.
+        self._check = Check(self._pictures, self._backgrounds, self._labeller)
+        return redone
 
     def _redo_shard(self, shard: int, bad: NDArray[np.int64]) -> int:
         """The same for one archive, which is written anew and takes its own place at once."""
@@ -258,7 +264,7 @@ class LabelRun:
         sums = LabelSums.empty()
         for _, part in archives:
             sums = sums.merge(part)
-        scores, faults = check_labels(self._pictures, self._backgrounds, self._labeller)
+        scores, faults = self._check.judge()
         write_scores(self._folder, scores, faults)
         properties = self._state.properties
         info = describe(
@@ -347,6 +353,8 @@ class LabelRun:
         quantities = self._source.quantities(range(before + piece.start, before + piece.stop))
         mapping = self._labeller.mapping
         values = mapping.values(quantities[piece.first - piece.start :])
+        if self._is_whole:  # of a part, another process will judge
+            self._check.take(range(before + piece.first, before + piece.stop), values)
         return [encode_gray16(label) for label in values], LabelSums.of(values, mapping.top)
 
     def _kept(self, piece: _Piece) -> list[bytes] | None:

@@ -41,7 +41,7 @@ FULL_CORRELATION = 0.9995
 END_OF_RANGE = 0.1  # what of the range a background may have where a label is 0
 # Where the difference to the background does not follow the mask at all, it is this much of what would.
 _LEAST_FOLLOWING = 0.02
-_KEPT_GROUNDS = 64
+_KEPT_GROUNDS = 16  # samples come background by background
 
 MEASURES = (
     "agreement",  # correlation with the background's label outside the object

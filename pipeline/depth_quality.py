@@ -6,7 +6,8 @@ background to background and from network to network, so most limits are taken f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -58,29 +59,53 @@ def look_at_backgrounds(pictures: Pictures, backgrounds: Backgrounds, labeller: 
     return Reference(grids)
 
 
-def check_labels(
-    pictures: Pictures, backgrounds: Backgrounds, labeller: Labeller
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Scores in 0..1 of all samples, 0.5 at the limit of what passes, and indices into ``FAULTS``."""
-    reference = look_at_backgrounds(pictures, backgrounds, labeller)
-    measures = np.zeros((pictures.samples, len(MEASURES)), np.float32)
-    used = np.zeros(pictures.samples, np.int32)
+class Check:
+    """The check of a set's labels: measured as they are made, or from what is stored of them."""
 
-    def check(numbers: range) -> tuple[Grid, NDArray[np.int32]]:
-        rows = pictures.rows(numbers.start, numbers.stop)
-        found = [
-            measured(pictures, number, pictures.depth(number), bg, reference, labeller)
-            for number, bg in zip(numbers, rows.bg.tolist(), strict=True)
-        ]
-        return np.stack(found), rows.bg
+    def __init__(self, pictures: Pictures, backgrounds: Backgrounds, labeller: Labeller) -> None:
+        """Backgrounds are looked at before the first label is measured."""
+        self._pictures, self._backgrounds, self._labeller = pictures, backgrounds, labeller
+        self._measures = np.zeros((pictures.samples, len(MEASURES)), np.float32)
+        self._bg = np.zeros(pictures.samples, np.int32)
+        self._is_done = np.zeros(pictures.samples, np.bool_)
+        self._reference: Reference | None = None
+        self._once = threading.Lock()
 
-    tasks = _ranges(pictures.samples)
-    results = in_order(check, tasks, labeller.jobs, 2 * labeller.jobs)
-    with closing(results), Progress(pictures.samples, "checking labels", "samples") as progress:
-        for numbers, (found, bg) in results:
-            measures[numbers.start : numbers.stop], used[numbers.start : numbers.stop] = found, bg
-            progress.update(len(numbers))
-    return judge(measures, used)
+    def take(self, numbers: range, labels: Iterable[NDArray[np.uint16]]) -> None:
+        """Measure the labels of some samples."""
+        with self._once:
+            if self._reference is None:
+                self._reference = look_at_backgrounds(self._pictures, self._backgrounds, self._labeller)
+            reference = self._reference
+        bgs = self._pictures.rows(numbers.start, numbers.stop).bg
+        for number, bg, label in zip(numbers, bgs.tolist(), labels, strict=True):
+            self._measures[number] = measured(self._pictures, number, label, bg, reference, self._labeller)
+        self._bg[numbers.start : numbers.stop] = bgs
+        self._is_done[numbers.start : numbers.stop] = True
+
+    def judge(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Scores in 0..1 of all samples, 0.5 at the limit of what passes, and indices into ``FAULTS``.
+
+        Labels that were not taken are read first.
+        """
+        jobs = self._labeller.jobs
+        done = int(np.count_nonzero(self._is_done))
+        if done < len(self._is_done):
+            progress = Progress(len(self._is_done), "checking labels", "samples", done=done)
+            with closing(in_order(self._read, self._missing(), jobs, 2 * jobs)) as results, progress:
+                for numbers, _ in results:
+                    progress.update(len(numbers))
+        self._reference = None  # its memory is of use to what comes next
+        return judge(self._measures, self._bg)
+
+    def _read(self, numbers: range) -> None:
+        self.take(numbers, (self._pictures.depth(number) for number in numbers))
+
+    def _missing(self) -> Iterator[range]:
+        for start in range(0, len(self._is_done), _SAMPLES_A_TASK):
+            numbers = range(start, min(start + _SAMPLES_A_TASK, len(self._is_done)))
+            if not self._is_done[numbers.start : numbers.stop].all():
+                yield numbers
 
 
 def measured(
@@ -94,11 +119,6 @@ def measured(
     """``MEASURES`` of ``values`` as the label of sample ``number``, which is on ``bg``."""
     larger = labeller.info.nearer == "larger"
     return measure_label(values, pictures.mask(number), bg, reference, labeller.mapping, larger)
-
-
-def _ranges(total: int) -> Iterator[range]:
-    for start in range(0, total, _SAMPLES_A_TASK):
-        yield range(start, min(start + _SAMPLES_A_TASK, total))
 
 
 def summarise(scores: NDArray[np.float32], faults: NDArray[np.int8]) -> dict[str, float]:

@@ -6,7 +6,9 @@ what ``make-dataset`` wrote, and with them it depends on nothing but the labels.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from .. import MdeasError
 from .manifest import SAMPLES_NAME
 from .shards import part_path, sync_folder
+from .threads import give_back_memory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,7 +86,7 @@ def _rewrite(folder: Path, columns: tuple[NDArray[np.float32], NDArray[np.int8]]
 
     path = folder / SAMPLES_NAME
     unfinished, start = part_path(path), 0
-    with pq.ParquetFile(path) as source, unfinished.open("wb") as file:
+    with _system_memory(), pq.ParquetFile(path) as source, unfinished.open("wb") as file:
         there: pa.Schema = source.schema_arrow
         names = [name for name in there.names if name not in (SCORE, FAULT)]
         fields = [there.field(name) for name in names]
@@ -94,9 +97,11 @@ def _rewrite(folder: Path, columns: tuple[NDArray[np.float32], NDArray[np.int8]]
         schema = pa.schema(fields)
         with pq.ParquetWriter(file, schema) as writer:
             for group in range(source.num_row_groups):
-                table = source.read_row_group(group, columns=names)
-                stop = start + len(table)
-                arrays = list(table.columns)
+                arrays = [
+                    source.read_row_group(group, columns=[name], use_threads=False).column(0)
+                    for name in names
+                ]
+                stop = start + len(arrays[0])
                 if columns is not None:
                     faults = pa.array(columns[1][start:stop])
                     arrays.append(pa.array(columns[0][start:stop]))
@@ -107,3 +112,18 @@ def _rewrite(folder: Path, columns: tuple[NDArray[np.float32], NDArray[np.int8]]
         os.fsync(file.fileno())
     unfinished.replace(path)
     sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _system_memory() -> Iterator[None]:
+    """Arrow's own pool keeps several times what a row group needs; the C library gives it back."""
+    import pyarrow as pa
+
+    give_back_memory()
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
+        give_back_memory()
