@@ -58,9 +58,8 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Ground:
-    """A background's own label: on the two finer grids, its detail, and how that changes across and down."""
+    """A background's own label, its detail, and how that changes across and down."""
 
-    fine: Grid
     grid: Grid
     parts: Grid  # (3, n, n): detail, and what a move by one cell across and down adds to it
 
@@ -68,24 +67,28 @@ class Ground:
 class Reference:
     """What the network says of the backgrounds."""
 
-    def __init__(self, grids: Grid) -> None:
-        """``grids`` are (N, cells, cells), of the finest kind."""
-        # Half the memory, at a precision that no label has.
-        self._lows = grids.min(axis=(1, 2))
-        self._steps = np.maximum(np.ptp(grids, axis=(1, 2)), 1e-12) / np.float32(65535)
-        steps = (grids - self._lows[:, None, None]) / self._steps[:, None, None]
-        self._grids = np.rint(steps).astype(np.uint16)
-        coarse = np.stack([shrunk(grid, min(COARSE_CELLS, len(grid))) for grid in grids])
-        self.coarse: Grid = coarse.reshape(len(grids), -1)
-        self.side: int = grids.shape[1]
+    def __init__(self, backgrounds: int, side: int) -> None:
+        """To be filled by :meth:`put`; ``side`` is that of the finest grid."""
+        self.side = side
+        # Half the memory of floats, at a precision that no label has.
+        self._grids = np.zeros((backgrounds, side, side), np.uint16)
+        self._lows, self._steps = (np.zeros(backgrounds, np.float32) for _ in range(2))
+        self.coarse = np.zeros((backgrounds, min(COARSE_CELLS, side) ** 2), np.float32)
         self.ground = functools.lru_cache(_KEPT_GROUNDS)(self._ground)
+
+    def put(self, bg: int, quantity: Grid) -> None:
+        """What the network says of a background, (S, S)."""
+        grid = shrunk(quantity, self.side)
+        self._lows[bg], self._steps[bg] = grid.min(), max(float(np.ptp(grid)), 1e-12) / 65535
+        self._grids[bg] = np.rint((grid - self._lows[bg]) / self._steps[bg])
+        self.coarse[bg] = shrunk(grid, min(COARSE_CELLS, self.side)).ravel()
 
     def _ground(self, bg: int) -> Ground:
         fine = self._grids[bg] * self._steps[bg] + self._lows[bg]
         detail = detail_of(fine)
         slope = np.array([[-0.5, 0, 0.5]], np.float32)
         parts = np.stack([detail, cv2.filter2D(detail, -1, slope), cv2.filter2D(detail, -1, slope.T)])
-        return Ground(fine, shrunk(fine, min(CELLS, self.side)), parts)
+        return Ground(shrunk(fine, min(CELLS, self.side)), parts)
 
 
 def measure_label(

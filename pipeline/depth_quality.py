@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .depth_measures import FINE_CELLS, FULL_CORRELATION, MEASURES, Grid, Reference, measure_label, shrunk
+from .depth_measures import FINE_CELLS, FULL_CORRELATION, MEASURES, Grid, Reference, measure_label
 from .depth_scores import FAULTS
 from .depth_sources import Backgrounds, Pictures
 from .progress import Progress
@@ -47,16 +47,15 @@ _ROWS_AT_ONCE = 20_000
 def look_at_backgrounds(pictures: Pictures, backgrounds: Backgrounds, labeller: Labeller) -> Reference:
     """Ask the network about every background."""
     count, micro_batch = pictures.backgrounds, labeller.micro_batch
-    side = min(FINE_CELLS, pictures.size)
-    grids = np.empty((count, side, side), np.float32)
+    reference = Reference(count, min(FINE_CELLS, pictures.size))
     chunks = iter(range(-(-count // micro_batch)))
     with closing(in_order(backgrounds.chunk, chunks, labeller.jobs, labeller.jobs + 1)) as answers:
         for chunk, answer in answers:
             # Clipped as the labels are.
             stored = labeller.mapping.quantity(labeller.mapping.values(answer))
-            for row, quantity in enumerate(stored, chunk * micro_batch):
-                grids[row] = shrunk(quantity, side)
-    return Reference(grids)
+            for bg, quantity in enumerate(stored, chunk * micro_batch):
+                reference.put(bg, quantity)
+    return reference
 
 
 class Check:
