@@ -126,13 +126,6 @@ def label_depth(**options: Any) -> Report:
 @option("--steps", of=DepthTrainConfig, type=click.IntRange(min=1), help="Training steps.")
 @option("--seed", of=DepthTrainConfig, type=click.IntRange(min=0), help="Seed of scenes and weights.")
 @option("--init-from", of=DepthTrainConfig, type=FILE, help="Weights to start from.  [default: fresh ones]")
-@option(
-    "--compile",
-    of=DepthTrainConfig,
-    is_flag=True,
-    show_default=False,
-    help="Let torch compile network and loss: faster steps after minutes; needs a C++ compiler.",
-)
 def train_depth(**options: Any) -> Report:
     """Trains the bundled depth network again, on rendered rooms only (needs the extra `scenes`)."""
     from ..models.depth_train import train_depth

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,16 +30,7 @@ class LossWeights:
     absolute: float = 0.02
 
 
-LossTerms = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def depth_loss(
-    pred: Tensor,
-    target: Tensor,
-    valid: Tensor,
-    weights: LossWeights | None = None,
-    terms: LossTerms | None = None,
-) -> Tensor:
+def depth_loss(pred: Tensor, target: Tensor, valid: Tensor, weights: LossWeights | None = None) -> Tensor:
     """The training loss: the weighted sum of :class:`LossWeights`' terms.
 
     The prediction is never divided by its own deviation (Ranftl et al. 2020, arXiv:1907.01341): trained from
@@ -53,7 +42,6 @@ def depth_loss(
         target: The same of the scene.
         valid: Bool (B, H, W), where ``target`` counts.
         weights: Of the terms.
-        terms: :func:`loss_terms` as somebody compiled it; None: as it stands.
 
     Returns:
         Scalar, >= 0.
@@ -64,23 +52,15 @@ def depth_loss(
     if not pred.shape == target.shape == valid.shape:
         raise ValueError(f"shapes differ: {tuple(pred.shape)}, {tuple(target.shape)}, {tuple(valid.shape)}")
     weights = weights or LossWeights()
-    factors = pred.new_tensor([weights.unexplained, weights.bands, weights.gradient, weights.absolute])
-    return (factors * (terms or loss_terms)(pred, target, valid)).sum()
-
-
-def loss_terms(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """The terms of :func:`depth_loss` not yet weighted, (4,), in the order of :class:`LossWeights`."""
     mean, difference, variance = _moments(pred - target, valid)
     _, _, target_variance = _moments(target, valid)
     target_variance = target_variance + _SMALLEST_VARIANCE
     scaled = difference / target_variance.sqrt().view(-1, 1, 1)
-    return torch.stack(
-        [
-            (variance / target_variance).mean(),
-            band_loss(pred - target, target, valid),
-            gradient_loss(scaled, valid),
-            (mean**2).mean(),
-        ]
+    return (
+        weights.unexplained * (variance / target_variance).mean()
+        + weights.bands * band_loss(pred - target, target, valid)
+        + weights.gradient * gradient_loss(scaled, valid)
+        + weights.absolute * (mean**2).mean()
     )
 
 

@@ -22,10 +22,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from .. import MdeasError
 from ..pipeline.options import DepthTrainConfig
 from ..pipeline.progress import Progress
-from .compiling import require_compiler
 from .depth_augment import augment
 from .depth_eval import evaluate_frames, frame_names, predict_log_disparity, read_frames
-from .depth_loss import LossTerms, LossWeights, depth_loss, loss_terms
+from .depth_loss import LossWeights, depth_loss
 from .depth_net import DepthNet, DepthNetConfig, load_weights, save_weights
 from .depth_scenes import draw_training_scene
 from .depth_stream import SceneRing, SceneStream, StreamConfig
@@ -80,8 +79,7 @@ def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
     ``steps``, a finished run goes on where the schedule of the longer run stands at that step.
 
     Raises:
-        MdeasError: If the run folder holds a run with another seed, batch size or network, or there is no
-            compiler where one is asked for.
+        MdeasError: If the run folder holds a run with another seed, batch size or network.
     """
     torch.set_num_threads(config.threads)
     config.out.mkdir(parents=True, exist_ok=True)
@@ -205,7 +203,7 @@ def _train_step(
         pred = state.network(picture.contiguous(memory_format=torch.channels_last))
     # edges are worth learning once there is something to have edges
     weights = LossWeights(gradient=GRADIENT_WEIGHT * state.step / config.steps)
-    loss = depth_loss(pred, target, valid, weights, state.terms)
+    loss = depth_loss(pred, target, valid, weights)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.network.parameters(), CLIP_NORM)
@@ -223,7 +221,6 @@ class _TrainState:
     averaged: DepthNet
     optimizer: torch.optim.AdamW
     identity: dict[str, Any]
-    terms: LossTerms
     step: int = 0
     seconds: float = 0.0
 
@@ -233,11 +230,6 @@ class _TrainState:
         fresh = DepthNet(DepthNetConfig()) if config.init_from is None else load_weights(config.init_from)[0]
         network = fresh.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         averaged = copy.deepcopy(network).eval().requires_grad_(False)
-        terms: LossTerms = loss_terms
-        if config.compile:  # a graph for each of the few shapes
-            require_compiler()
-            network.compile(dynamic=False)
-            terms = torch.compile(loss_terms, dynamic=False)
         decayed = [p for p in network.parameters() if p.ndim > 1]
         others = [p for p in network.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
@@ -251,7 +243,7 @@ class _TrainState:
             if config.init_from is None
             else hashlib.sha256(config.init_from.read_bytes()).hexdigest(),
         }
-        return cls(network, averaged, optimizer, identity, terms)
+        return cls(network, averaged, optimizer, identity)
 
     @torch.no_grad()
     def average(self) -> None:

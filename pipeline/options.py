@@ -320,7 +320,6 @@ class DepthTrainConfig:
     processes: int = 1  # that render; 0: this one does
     loaders: int = 1  # that augment; 0: this one does
     bfloat16: bool = True
-    compile: bool = False  # the step: 1.4 times faster after minutes of compiling; needs a C++ compiler
     pairs: Path | None = None  # RGB-D frames to report on now and then
     init_from: Path | None = None  # weights to start from; None: fresh ones
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,28 +196,3 @@ def test_a_finished_run_goes_on_with_more_steps(tiny: DepthTrainConfig) -> None:
     assert load_weights(Path(longer.weights))[1]["steps"] == "4"
     with pytest.raises(MdeasError, match=r"another run is in .*choose another folder"):
         depth_train.train_depth(replace(tiny, steps=3))
-
-
-def test_compiling_without_a_compiler_is_one_clear_line(
-    tiny: DepthTrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(MdeasError, match=r"needs a C\+\+ compiler; install g\+\+"):
-        depth_train.train_depth(replace(tiny, compile=True))
-
-
-@pytest.mark.slow  # minutes of compiling
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
-def test_a_compiled_step_computes_the_same(
-    tiny: DepthTrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shape = (((64, 96), 1.0),)  # one graph
-    monkeypatch.setattr(depth_train, "EARLY_SHAPES", shape)
-    tiny = replace(tiny, steps=1, early_share=1.0, batch_size=4)
-    plain = depth_train.train_depth(tiny)
-    compiled = depth_train.train_depth(replace(tiny, compile=True, out=tmp_path / "compiled"))
-    # After one step at the lowest rate weights tell nothing; the statistics do: all that lies before a norm.
-    wanted = load_weights(Path(plain.weights))[0].state_dict()
-    for name, tensor in load_weights(Path(compiled.weights))[0].state_dict().items():
-        if "running" in name:
-            torch.testing.assert_close(tensor, wanted[name], rtol=5e-3, atol=1e-3, msg=name)
