@@ -19,7 +19,7 @@ from ..pipeline.progress import Progress
 from .augment import AugmentedDataset
 from .dataset import Sample, batches
 from .plot import Plot
-from .train import batch_rows, create_trainer, open_training
+from .train import batch_rows, create_trainer, flushing_denormals, open_training
 from .trainer import Trainer
 
 SMOOTHING = 0.95  # share of the past in the running mean of the loss
@@ -46,6 +46,7 @@ class LrFindReport:
         )
 
 
+@flushing_denormals()
 def find_lr(config: LrFindConfig) -> LrFindReport:
     """Sweep the rate, write the plot and the figures into ``runs/NAME``, and suggest a rate.
 

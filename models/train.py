@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,17 @@ class TrainReport:
         )
 
 
+@contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Fresh networks are full of denormals, which a CPU multiplies slowly; other code may want them back."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@flushing_denormals()
 def train(config: TrainConfig) -> TrainReport:
     """Train a network into ``runs/NAME/``; a stopped run goes on, one that has ended is only reported.
 
@@ -241,7 +253,6 @@ def create_trainer(config: TrainConfig) -> tuple[TrainConfig, Trainer]:
                 f"a batch of {phase.batch_size} cannot be shared by {engine.processes} processes; "
                 "choose a multiple with --batch-size"
             )
-    torch.set_flush_denormal(True)  # fresh networks are full of denormals, which a CPU multiplies slowly
     return config, Trainer(config, phases, len(training), engine)
 
 

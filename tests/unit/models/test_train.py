@@ -442,3 +442,8 @@ def test_strata_names_are_those_of_evaluate() -> None:
 
     assert training_strata() == STRATA
     assert training.LAST_NAME == "last.ckpt"
+
+
+def test_training_leaves_the_arithmetic_of_others_alone(short: TrainConfig) -> None:
+    train(short)
+    assert float(torch.tensor(1e-40) * 1) > 0  # a denormal
