@@ -38,8 +38,7 @@ from .manifest import (
 )
 from .options import MakeDatasetConfig
 from .part import PartReport, note_path, share
-from .plan import Plan
-from .plan import plan_of as plan_of
+from .plan import Plan, plan_of
 from .shard_tasks import make_missing_shards
 from .shards import ShardRecord, file_sha256
 from .work import is_complete, place_backgrounds, read_record, remove_work, sweep, writable

@@ -16,7 +16,6 @@ archive that is done what is in it.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +60,16 @@ from .manifest import (
     write_json,
 )
 from .progress import Progress
-from .shards import KEPT_SUFFIX, PART_SUFFIX, ShardReader, ShardRecord, ShardWriter, kept_path, part_path
+from .shards import (
+    KEPT_SUFFIX,
+    PART_SUFFIX,
+    ShardReader,
+    ShardRecord,
+    ShardWriter,
+    file_sha256,
+    kept_path,
+    part_path,
+)
 from .threads import give_back_memory, in_order
 
 if TYPE_CHECKING:
@@ -113,7 +121,7 @@ def label_archives(
     with locked(folder):
         if overwrite:
             remove_labels(folder)
-        dataset_sha256 = hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
+        dataset_sha256 = file_sha256(folder / MANIFEST_NAME)
         properties = properties_of(labeller, dataset_sha256, mode)
         info, labelled, redone = finished_info(folder, manifest), 0, 0
         if info is not None and not relabel_bad:
@@ -421,6 +429,4 @@ def _read_archive(path: Path, names: tuple[str, ...], top: int) -> tuple[ShardRe
         sums = LabelSums.empty()
         for name in names:
             sums = sums.merge(LabelSums.of(decode_gray16(reader.read(name))[None], top))
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return ShardRecord(path.name, len(names), path.stat().st_size, sha256), sums
+    return ShardRecord(path.name, len(names), path.stat().st_size, file_sha256(path)), sums

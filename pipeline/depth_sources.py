@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import MdeasError
-from .composite import plan_of
 from .images import Pixels, decode_gray16, decode_jpeg, decode_mask, decode_png
 from .manifest import BACKGROUNDS_NAME, DatasetManifest, Samples, background_name, sample_name, shard_name
+from .plan import plan_of
 from .shards import ShardReader
 
 if TYPE_CHECKING:
