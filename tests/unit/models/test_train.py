@@ -425,6 +425,8 @@ def test_a_compiled_network_trains_alike(short: TrainConfig, tmp_path: Path) -> 
         assert mine["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-3)
     one, other = (load_checkpoint(tmp_path / run / "last.ckpt").weights for run in ("plain", "compiled"))
     assert one.keys() == other.keys()
+    for name, weight in one.items():  # a forward pass may agree where gradients do not
+        torch.testing.assert_close(other[name], weight, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_compiling_without_a_compiler_is_refused(
