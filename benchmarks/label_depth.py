@@ -9,11 +9,16 @@ Memory by the number of samples alone, with small pictures and the network of th
 Each number of samples runs in a process of its own, which is the only one, so that its peak is its own: the
 most memory it ever had, mapped files included, as Linux counts it (VmHWM). The network alone runs in the same
 process on as many threads, on pictures that are decoded already.
+
+`--published` adds the loop of the data sets before this one, re-created around the same network: 1,000
+pictures at a time, each resized to 640x480 and divided by 255 as float64, all stacked, answers encoded one by
+one.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import subprocess
 import sys
@@ -31,8 +36,12 @@ from mdeas.pipeline.depth import Labeller
 from mdeas.pipeline.depth_archives import label_archives
 from mdeas.pipeline.options import MakeDatasetConfig
 from mdeas.pipeline.reader import DatasetReader
+from PIL import Image
 
 MIB = 1024  # the kernel counts KiB
+PUBLISHED_CHUNK = 1000
+PUBLISHED_SIZE = (640, 480)  # width and height
+PUBLISHED_BATCH = 32
 
 
 def peak_kib() -> int:
@@ -101,6 +110,37 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     }
 
 
+def measure_published(options: argparse.Namespace) -> dict[str, float]:
+    """Samples a second and peak of the published loop on the first chunks of the data set."""
+    device = choose_device(options.device)
+    network = create_depth_network(options.model, options.weights, device)
+    reader = DatasetReader(options.measure)
+    start, count, total = time.perf_counter(), 0, 0
+    for first in range(0, len(reader), PUBLISHED_CHUNK):
+        chunk = range(first, min(first + PUBLISHED_CHUNK, len(reader)))
+        resized = [Image.fromarray(reader.fg_bg(index)).resize(PUBLISHED_SIZE) for index in chunk]
+        pictures = np.stack([np.clip(np.asarray(picture) / 255, 0, 1) for picture in resized])
+        answers = []
+        for batch in range(0, len(pictures), PUBLISHED_BATCH):
+            rgb = torch.from_numpy((pictures[batch : batch + PUBLISHED_BATCH] * 255).astype(np.uint8))
+            answers.append(network.predict(rgb.permute(0, 3, 1, 2).contiguous()).float().numpy())
+        for answer in np.concatenate(answers):
+            stretched = (answer - answer.min()) / (answer.max() - answer.min()) * 255
+            file = io.BytesIO()
+            Image.fromarray(stretched.astype(np.uint8)).resize((options.size, options.size)).save(file, "PNG")
+            total += file.tell()
+        count += len(chunk)
+    rate = count / (time.perf_counter() - start)
+    return {"images_per_second": rate, "peak_mib": peak_kib() / MIB, "bytes_each": total / count}
+
+
+def run_alone(dataset: Path, *more: str) -> dict[str, float]:
+    """The figures that this file prints for ``dataset`` in a process of its own."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(dataset), *more]
+    figures: dict[str, float] = json.loads(subprocess.check_output(command, text=True))
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fg", type=Path)
@@ -116,11 +156,12 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=12, choices=[8, 12, 16])
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--weights", type=Path, help="other weights than the bundled ones")
+    parser.add_argument("--published", action="store_true", help="also the loop of earlier data sets")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--measure-published", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
-        figures = measure(options)
-        print(json.dumps(figures))
+        print(json.dumps(measure_published(options) if options.measure_published else measure(options)))
         return
     for samples in options.samples:
         with tempfile.TemporaryDirectory() as folder:
@@ -135,15 +176,20 @@ def main() -> None:
                     limit=samples,
                 )
             )
-            command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(dataset)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        figures = json.loads(done.stdout)
+            figures = run_alone(dataset)
+            published = run_alone(dataset, "--measure-published") if options.published else None
         rate, alone = figures["images_per_second"], figures["network_alone"]
         print(
             f"{figures['samples']:,} samples: {rate:.1f} a second end to end, {alone:.1f} the network alone "
             f"({rate / alone:.2f}); peak {figures['peak_mib']:.0f} MiB, {figures['before_mib']:.0f} before "
             f"the first picture; {figures['bytes_each'] / 1000:.1f} kB a label"
         )
+        if published is not None:
+            slow, large = published["images_per_second"], published["peak_mib"]
+            print(
+                f"    published loop: {slow:.1f} a second, peak {large:,.0f} MiB; "
+                f"here {rate / slow:.1f} times the speed in {figures['peak_mib'] / large:.3f} of the memory"
+            )
 
 
 if __name__ == "__main__":
