@@ -95,6 +95,7 @@ def recolour(rgb: Tensor, strength: float, generator: torch.Generator) -> Tensor
     def sometimes(share: float) -> Tensor:
         return (torch.rand(batch, 1, 1, 1, generator=generator) < share * strength).float()
 
+    rgb = random_filter(rgb, uniform(0, 1) * sometimes(0.5), generator)
     rgb = _soften(rgb, uniform(-0.7, 1.0) * sometimes(0.7), uniform(0, 1) * sometimes(0.25))
     light = _smooth_field(rgb, generator) * uniform(0, 0.4) * sometimes(0.6)
     tint = _smooth_field(rgb, generator, channels=3) * uniform(0, 0.08) * sometimes(0.4)
@@ -118,6 +119,22 @@ def recolour(rgb: Tensor, strength: float, generator: torch.Generator) -> Tensor
     noise = noise * uniform(0, 0.04) + F.interpolate(coarse, size=rgb.shape[2:]) * uniform(0, 0.03)
     rgb = rgb + noise * sometimes(0.5) * (0.4 + rgb)
     return _cut_out(rgb.clamp(0, 1), generator, share=0.12 * strength)
+
+
+def random_filter(rgb: Tensor, amount: Tensor, generator: torch.Generator) -> Tensor:
+    """``rgb`` moved by ``amount`` (B, 1, 1, 1), 0..1, towards a random 3x3 filter of all its colours.
+
+    Shapes stay, materials become others (Xu et al. 2021, arXiv:2007.13003). Every channel keeps its mean and
+    its spread.
+    """
+    batch, channels, height, width = rgb.shape
+    kernel = torch.randn(batch * channels, channels, 3, 3, generator=generator)
+    padded = F.pad(rgb, (1, 1, 1, 1), mode="replicate").reshape(1, batch * channels, height + 2, width + 2)
+    filtered = F.conv2d(padded, kernel, groups=batch).view_as(rgb)
+    mean, spread = rgb.mean(dim=(2, 3), keepdim=True), rgb.std(dim=(2, 3), keepdim=True)
+    filtered = filtered - filtered.mean(dim=(2, 3), keepdim=True)
+    filtered = filtered / filtered.std(dim=(2, 3), keepdim=True).clamp(min=1e-4) * spread + mean
+    return rgb + (filtered - rgb) * amount
 
 
 def _soften(rgb: Tensor, amount: Tensor, streak: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from .depth_augment import augment
 from .depth_eval import evaluate_frames, frame_names, predict_log_disparity, read_frames
 from .depth_loss import LossWeights, depth_loss
 from .depth_net import DepthNet, DepthNetConfig, load_weights, save_weights
+from .depth_noise import StatisticsNoise
 from .depth_scenes import draw_training_scene
 from .depth_stream import SceneRing, SceneStream, StreamConfig
 
@@ -48,6 +49,7 @@ SCENES_FOLDER = "scenes"
 LOG_EVERY = 100
 SAVE_EVERY_S = 180.0
 EVALUATE_EVERY_S = 240.0
+SETTLE_STEPS = 48  # whose batches the statistics of the averaged weights' norms are taken from
 EVERY_PAIR = 10  # while training, a look at every tenth frame is enough
 
 
@@ -102,6 +104,7 @@ def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
                 saved = now
                 state.save(config.out / "last.ckpt")
             if config.pairs is not None and now - evaluated > EVALUATE_EVERY_S:
+                settle_norms(state.averaged, _last_batches(state.step, config))
                 journal.write(step=state.step, **_judge(state.averaged, config.pairs, EVERY_PAIR))
                 evaluated = time.monotonic()
     state.seconds += time.monotonic() - saved
@@ -199,6 +202,7 @@ def _train_step(
     """One step of the optimizer; the loss."""
     for group in state.optimizer.param_groups:
         group["lr"] = _rate(state.step, config)
+    state.noise.reseed(config.seed, state.step)
     with torch.autocast("cpu", torch.bfloat16) if config.bfloat16 else nullcontext():
         pred = state.network(picture.contiguous(memory_format=torch.channels_last))
     # edges are worth learning once there is something to have edges
@@ -213,6 +217,31 @@ def _train_step(
     return float(loss.detach())
 
 
+def _last_batches(step: int, config: DepthTrainConfig) -> Iterator[Batch]:
+    """Those of the last steps before ``step``, again."""
+    batches = _StepBatches(config)
+    return (batches[earlier] for earlier in range(max(0, step - SETTLE_STEPS), step))
+
+
+@torch.no_grad()
+def settle_norms(network: nn.Module, batches: Iterable[Batch]) -> None:
+    """Give the norms of ``network`` the statistics that its features have over ``batches``.
+
+    Averaged weights have other features than the weights that they are the average of (Izmailov et al. 2018,
+    arXiv:1803.05407), and running statistics were gathered under noise. In evaluation mode afterwards.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    network.train()
+    for count, (picture, _, _) in enumerate(batches, 1):
+        for norm in norms:
+            norm.momentum = 1 / count  # the plain mean over all batches so far
+        network(picture.contiguous(memory_format=torch.channels_last))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
 @dataclass
 class _TrainState:
     """Everything a checkpoint holds."""
@@ -221,6 +250,7 @@ class _TrainState:
     averaged: DepthNet
     optimizer: torch.optim.AdamW
     identity: dict[str, Any]
+    noise: StatisticsNoise
     step: int = 0
     seconds: float = 0.0
 
@@ -243,7 +273,7 @@ class _TrainState:
             if config.init_from is None
             else hashlib.sha256(config.init_from.read_bytes()).hexdigest(),
         }
-        return cls(network, averaged, optimizer, identity)
+        return cls(network, averaged, optimizer, identity, StatisticsNoise(network))
 
     @torch.no_grad()
     def average(self) -> None:
@@ -333,6 +363,7 @@ class _Journal:
 def _finish(state: _TrainState, config: DepthTrainConfig) -> DepthTrainReport:
     """Export the averaged weights and judge them."""
     scenes = scene_window(state.step, config)[1]
+    settle_norms(state.averaged, _last_batches(state.step, config))
     path = config.out / "bundled_depth.safetensors"
     about = {"steps": str(state.step), "seed": str(config.seed), "scenes": str(scenes)}
     save_weights(state.averaged, path, about)

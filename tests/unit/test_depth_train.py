@@ -10,12 +10,14 @@ import pytest
 import torch
 from mdeas import MdeasError
 from mdeas.models import depth_train
-from mdeas.models.depth_augment import augment, random_views
-from mdeas.models.depth_net import load_weights
+from mdeas.models.depth_augment import augment, random_filter, random_views
+from mdeas.models.depth_net import DepthNet, load_weights
+from mdeas.models.depth_noise import StatisticsNoise
 from mdeas.models.depth_scenes import draw_training_scene, paste_nearer
 from mdeas.models.depth_stream import CHUNK, Scene, SceneRing, SceneStream, StreamConfig
-from mdeas.models.depth_train import learning_rate, scene_window, shapes_of, strength
+from mdeas.models.depth_train import learning_rate, scene_window, settle_norms, shapes_of, strength
 from mdeas.pipeline.options import DepthTrainConfig
+from torch import nn
 
 HEIGHT, WIDTH = 12, 16
 
@@ -74,6 +76,74 @@ def test_augmentation_follows_from_its_seed_and_keeps_the_truth() -> None:
     low, high = float(-depth.max().log()), float(-depth.min().log())
     assert low - 1e-5 <= float(target[valid].min()) <= float(target[valid].max()) <= high + 1e-5
     assert valid.float().mean() > 0.8
+
+
+def test_random_filter_keeps_mean_and_spread_of_every_channel() -> None:
+    rgb = torch.rand(3, 3, 24, 32) * torch.tensor([0.2, 0.5, 0.9]).view(1, 3, 1, 1)
+    amount = torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1)
+    filtered = random_filter(rgb, amount, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(filtered[0], rgb[0], rtol=0, atol=0)
+    assert (filtered[1:] - rgb[1:]).abs().mean() > 0.02
+    torch.testing.assert_close(filtered.mean(dim=(2, 3)), rgb.mean(dim=(2, 3)))
+    torch.testing.assert_close(filtered[2].std(dim=(1, 2)), rgb[2].std(dim=(1, 2)))
+
+
+def stem_features(network: DepthNet, rgb: torch.Tensor) -> torch.Tensor:
+    seen: list[torch.Tensor] = []
+    stem = next(iter(network.backbone.children()))
+    hook = stem.register_forward_hook(lambda module, inputs, x: seen.append(x.detach()))
+    network(rgb)
+    hook.remove()
+    return seen[0]
+
+
+def test_noise_moves_statistics_of_some_pictures_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    network = DepthNet()
+    rgb = torch.rand(16, 3, 64, 64) * torch.rand(16, 3, 1, 1)
+    plain = stem_features(network.train(), rgb)
+    noise = StatisticsNoise(network)
+    noise.reseed(seed=3, step=7)
+    noisy = stem_features(network, rgb)
+
+    moved = (noisy - plain).abs().amax(dim=(1, 2, 3)) > 1e-3
+    assert 0 < int(moved.sum()) < len(rgb)
+    one, other = plain[moved][0].flatten(1), noisy[moved][0].flatten(1)
+    alive = one.std(dim=1) > 1e-2
+    correlation = torch.stack(
+        [torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(one, other, strict=True)]
+    )
+    torch.testing.assert_close(correlation[alive].abs(), torch.ones(int(alive.sum())), rtol=0, atol=1e-3)
+
+    noise.reseed(seed=3, step=7)
+    torch.testing.assert_close(stem_features(network, rgb), noisy, rtol=0, atol=0)
+    noise.reseed(seed=3, step=8)
+    assert not torch.equal(stem_features(network, rgb), noisy)
+    network.eval()
+    torch.testing.assert_close(network(rgb), network(rgb), rtol=0, atol=0)
+
+
+def test_noise_lets_gradients_through_to_the_first_convolution() -> None:
+    torch.manual_seed(0)
+    network = DepthNet().train()
+    StatisticsNoise(network)
+    network(torch.rand(4, 3, 64, 64)).square().mean().backward()  # type: ignore[no-untyped-call]
+    first = next(network.parameters())
+    assert first.grad is not None
+    assert (first.grad.flatten(1).norm(dim=1) > 0).all()
+
+
+def test_settled_norms_hold_the_mean_over_all_batches() -> None:
+    norm = nn.BatchNorm2d(3, momentum=0.2)
+    batches = [(torch.randn(4, 3, 8, 8) * 2 + k, torch.empty(0), torch.empty(0)) for k in range(5)]
+    settle_norms(nn.Sequential(norm), iter(batches))
+    pictures = torch.stack([picture for picture, _, _ in batches])
+    assert norm.running_mean is not None and norm.running_var is not None
+    torch.testing.assert_close(norm.running_mean, pictures.mean(dim=(0, 1, 3, 4)))
+    torch.testing.assert_close(
+        norm.running_var, torch.stack([p.var(dim=(0, 2, 3)) for p in pictures]).mean(0)
+    )
+    assert (norm.momentum, norm.training) == (0.2, False)
 
 
 def test_augmentation_of_no_strength_only_mirrors() -> None:
