@@ -41,6 +41,7 @@ _USUAL: dict[str, dict[str, Any]] = {
         "do_pad": True, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
     },
     "depth_pro": {"size": 1536, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+    "tipsv2_dpt": {"size": {"height": 448, "width": 448}, "resample": 2, "do_normalize": False},
 }  # fmt: skip
 _BICUBIC = (1, 3)  # Pillow's numbers of Lanczos and bicubic
 
@@ -164,7 +165,7 @@ def _meaning(config: Any, name: str) -> _Meaning:
         if getattr(backbone, "model_type", "") == "dinov2":
             return _Meaning("metric_depth", 0.0, _DINOV2_FARTHEST_M)
         return _Meaning("relative_disparity", *_DISPARITY)
-    if sort == "glpn":
+    if sort in ("glpn", "tipsv2_dpt"):
         return _Meaning("metric_depth", 0.0, float(config.max_depth))
     if sort == "zoedepth":
         return _Meaning(
