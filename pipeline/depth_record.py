@@ -87,6 +87,8 @@ class LabelDepthReport:
     kind: str
     nearer: str
     device: str
+    runtime: str
+    precision: str
     samples: int
     labelled: int
     seconds: float
@@ -103,8 +105,9 @@ class LabelDepthReport:
         """A few lines for people."""
         lines = [f"{self.samples:,} depth labels in {self.path} ({self.bytes / 1e6:,.1f} MB)"]
         if self.labelled:
-            rate = f"{self.seconds:,.1f} s, {self.images_per_second:,.1f} a second on {self.device}"
-            lines.append(f"{self.labelled:,} made by this run in {rate}")
+            rate = f"{self.seconds:,.1f} s, {self.images_per_second:,.1f} a second"
+            how = f"on {self.device} with {self.runtime} in {self.precision}"
+            lines.append(f"{self.labelled:,} made by this run in {rate} {how}")
         elif not self.redone:
             lines.append("Nothing to do: every picture has its label")
         way = f"{self.kind.replace('_', ' ')}, {self.nearer} is nearer"
@@ -151,6 +154,8 @@ def report_of(
         kind=info.kind,
         nearer=info.nearer,
         device=str(labeller.device),
+        runtime=info.runtime,
+        precision=info.precision,
         samples=info.samples,
         labelled=labelled,
         seconds=round(seconds, 3),

@@ -138,7 +138,7 @@ def test_precision_and_runtime_are_recorded_and_refused(dataset_copy: Path, weig
     made = LabelDepthConfig(
         dataset=dataset_copy, weights=weights, device="cpu", dtype="bfloat16", runtime="torch", jobs=1
     )
-    label_depth(made)
+    assert "a second on cpu with torch in bfloat16" in label_depth(made).summary()
     info = read_depth_info(dataset_copy)
     assert info is not None
     assert (info.precision, info.runtime) == ("bfloat16", "torch")
