@@ -76,7 +76,6 @@ def test_every_tensor_finds_its_place(module: nn.Module, tmp_path: Path, old_nam
     assert torch.allclose(answer, 1 / inverse.clamp(1, 100))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("keras") is None, reason="needs Keras, which writes the weights")
 def test_answers_are_those_of_keras(tmp_path: Path) -> None:
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
