@@ -34,6 +34,7 @@ from .depth_record import (
     STATE_NAME,
     LabelDepthReport,
     LabelSums,
+    Redone,
     State,
     begin,
     describe,
@@ -123,7 +124,7 @@ def label_archives(
             remove_labels(folder)
         dataset_sha256 = file_sha256(folder / MANIFEST_NAME)
         properties = properties_of(labeller, dataset_sha256, mode)
-        info, labelled, redone = finished_info(folder, manifest), 0, 0
+        info, labelled, redone = finished_info(folder, manifest), 0, None
         if info is not None and not relabel_bad:
             # What is finished may be looked at on any device.
             refuse_other(folder, {**recorded_properties(info), "device": properties["device"]}, properties)
@@ -135,7 +136,7 @@ def label_archives(
             if elsewhere is not None:
                 labelled = elsewhere(state, run.missing())
             labelled += run.label()
-            redone = run.redo() if relabel_bad else 0
+            redone = run.redo() if relabel_bad else None
             info = run.finish()
     size_bytes = sum(record.bytes for record in info.shards)
     return report_of(folder, labeller, info, labelled, start, size_bytes, redone)
@@ -230,18 +231,21 @@ class LabelRun:
             self._recognise(shard)
         return [shard for shard in self._shards if self._path(shard).name not in self._state.finished]
 
-    def redo(self) -> int:
-        """Makes the labels at fault again; returns how many of them came out otherwise."""
+    def redo(self) -> Redone:
+        """Makes the labels at fault again."""
         _, faults = Check(self._pictures, self._backgrounds, self._labeller).judge()
         bad = np.flatnonzero(faults)
         shards = np.unique(bad // self._per_shard).tolist()
-        redone = sum(self._redo_shard(shard, bad[bad // self._per_shard == shard]) for shard in shards)
+        otherwise = sum(self._redo_shard(shard, bad[bad // self._per_shard == shard]) for shard in shards)
         # Of what is stored now; whole micro-batches were made, of which the labels at fault were kept.
         self._check = Check(self._pictures, self._backgrounds, self._labeller)
-        return redone
+        return Redone(len(bad), otherwise)
 
     def _redo_shard(self, shard: int, bad: NDArray[np.int64]) -> int:
-        """The same for one archive, which is written anew and takes its own place at once."""
+        """The same for one archive, which is written anew and takes its own place at once.
+
+        Returns how many labels came out otherwise.
+        """
         path, first, micro_batch = self._path(shard), shard * self._per_shard, self._labeller.micro_batch
         wanted = {self._name(shard, int(number) - first) for number in bad}
         starts = np.unique((bad - first) // micro_batch * micro_batch).tolist()

@@ -79,6 +79,20 @@ class Mapping:
 
 
 @dataclass(frozen=True)
+class Redone:
+    """What ``--relabel-bad`` did: labels ``at_fault`` made again, some of which came out ``otherwise``."""
+
+    at_fault: int
+    otherwise: int
+
+    def summary(self) -> str:
+        """A line for people."""
+        if not self.at_fault:
+            return "No label is at fault"
+        return f"{self.at_fault:,} labels at fault made again; {self.otherwise:,} of them came out otherwise"
+
+
+@dataclass(frozen=True)
 class LabelDepthReport:
     """What ``mdeas label-depth`` did; ``samples`` is the whole set, ``labelled`` the share of this run."""
 
@@ -98,7 +112,7 @@ class LabelDepthReport:
     bits: int
     mode: str
     quality: dict[str, float] | None = None  # as in depth.json
-    redone: int = 0  # labels that --relabel-bad has made again
+    redone: Redone | None = None  # with --relabel-bad
     rejected: tuple[str, ...] = ()
 
     def summary(self) -> str:
@@ -108,7 +122,7 @@ class LabelDepthReport:
             rate = f"{self.seconds:,.1f} s, {self.images_per_second:,.1f} a second"
             how = f"on {self.device} with {self.runtime} in {self.precision}"
             lines.append(f"{self.labelled:,} made by this run in {rate} {how}")
-        elif not self.redone:
+        elif self.redone is None:
             lines.append("Nothing to do: every picture has its label")
         way = f"{self.kind.replace('_', ' ')}, {self.nearer} is nearer"
         composed = ", composed of backgrounds and cut-outs" if self.mode == "composed" else ""
@@ -116,8 +130,8 @@ class LabelDepthReport:
             f"{self.model}{composed}: {way}; {self.bits} bits, {self.clipped:.3%} of the values at an end of "
             "the range"
         )
-        if self.redone:
-            lines.append(f"Labels that were at fault and came out otherwise this time: {self.redone:,}")
+        if self.redone is not None:
+            lines.append(self.redone.summary())
         if self.quality is not None:
             lines.append(quality_line(self.quality))
         if self.rejected:
@@ -143,7 +157,7 @@ def report_of(
     labelled: int,
     started: float,
     size_bytes: int,
-    redone: int = 0,
+    redone: Redone | None = None,
     rejected: tuple[str, ...] = (),
 ) -> LabelDepthReport:
     """The report of a run that began at ``time.monotonic()`` ``started`` and made ``labelled`` labels."""

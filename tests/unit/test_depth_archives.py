@@ -18,7 +18,7 @@ import pytest
 from mdeas import MdeasError
 from mdeas.pipeline import depth_archives
 from mdeas.pipeline.depth_archives import label_archives
-from mdeas.pipeline.depth_record import STATE_NAME, Mapping, mapping_of
+from mdeas.pipeline.depth_record import STATE_NAME, Mapping, Redone, mapping_of
 from mdeas.pipeline.depth_scores import has_scores, read_scores, remove_scores
 from mdeas.pipeline.images import encode_gray16, encode_jpeg
 from mdeas.pipeline.manifest import read_manifest, shard_name, write_manifest
@@ -349,11 +349,14 @@ def test_bad_labels_are_made_again(dataset: Path, finished: dict[str, bytes], is
         assert not has_scores(dataset)
     report = label_archives(dataset, as_labeller(), batch=4, relabel_bad=True)
     assert labels_of(dataset) == finished
-    assert (report.labelled, report.redone) == (0, 1 if is_killed else 3)
+    count = 1 if is_killed else 3
+    assert (report.labelled, report.redone) == (0, Redone(count, count))
+    assert f"{count} labels at fault made again; {count} of them came out otherwise" in report.summary()
     assert report.quality is not None
     assert report.quality["fine"] == TOTAL
     again = label_archives(dataset, as_labeller(), batch=4, relabel_bad=True)
-    assert (again.redone, labels_of(dataset)) == (0, finished)
+    assert (again.redone, labels_of(dataset)) == (Redone(0, 0), finished)
+    assert "No label is at fault" in again.summary()
 
 
 def test_overwriting_takes_the_scores_back(dataset: Path) -> None:
