@@ -31,7 +31,10 @@ _SMALLEST_DISPARITY = 1e-6  # a network may answer 0 for the far end
 
 @dataclass(frozen=True)
 class EvaluateDepthReport:
-    """The figures of the network and of what needs no network, averaged over frames."""
+    """The figures of the network and of what needs no network: means over places of means over their frames.
+
+    ``by_place`` has those of the network alone.
+    """
 
     pairs: str
     frames: int
@@ -39,13 +42,20 @@ class EvaluateDepthReport:
     parameters: int
     weights_sha256: str | None
     metrics: dict[str, dict[str, float]]
+    by_place: dict[str, dict[str, float]]
 
     def summary(self) -> str:
         """A table."""
-        width = max(len(name) for name in self.metrics)
-        lines = [f"{self.frames} frames of {self.pairs}; {self.model}: {self.parameters:,} parameters"]
+        rows = dict(self.metrics)
+        if len(self.by_place) > 1:
+            rows |= {f"  {place}": values for place, values in self.by_place.items()}
+        width = max(len(name) for name in rows)
+        places = f"{len(self.by_place)} places" if len(self.by_place) > 1 else "one place"
+        lines = [
+            f"{self.frames} frames of {places} in {self.pairs}; {self.model}: {self.parameters:,} parameters"
+        ]
         lines.append(f"{'':{width}}  AbsRel  delta1  Spearman")
-        for name, values in self.metrics.items():
+        for name, values in rows.items():
             figures = f"{values['absrel']:6.3f}  {values['delta1']:6.3f}  {values['spearman']:8.3f}"
             lines.append(f"{name:{width}}  {figures}")
         return "\n".join(lines)
@@ -54,15 +64,18 @@ class EvaluateDepthReport:
 def evaluate_depth(config: EvaluateDepthConfig) -> EvaluateDepthReport:
     """Judge a depth network on RGB-D frames, beside a constant and the best linear function of the row.
 
+    A place is what comes before the last ``_`` of a frame's name; each counts the same, however many frames
+    there are of it.
+
     Raises:
         MdeasError: If the folder, the network or the device is not there.
     """
     device = choose_device(config.device)
     network = create_depth_network(config.model, config.weights, device)
     names = frame_names(config.pairs)
-    found: dict[str, list[dict[str, float]]] = {"constant": [], "row": [], network.info.name: []}
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
     with Progress(len(names), "evaluate-depth", "frames") as progress:
-        for rgb, depth in read_frames(names):
+        for path, (rgb, depth) in zip(names, read_frames(names), strict=True):
             known = depth > 0
             answers = {
                 "constant": np.zeros_like(depth),
@@ -70,16 +83,27 @@ def evaluate_depth(config: EvaluateDepthConfig) -> EvaluateDepthReport:
                 network.info.name: predict_with(network, rgb, device),
             }
             for name, answer in answers.items():
-                found[name].append(fitted_metrics(answer[known], depth[known]))
+                places = found.setdefault(name, {})
+                places.setdefault(_place(path), []).append(fitted_metrics(answer[known], depth[known]))
             progress.update()
+    by_place = {
+        name: {place: mean_metrics(results) for place, results in places.items()}
+        for name, places in found.items()
+    }
     return EvaluateDepthReport(
         pairs=str(config.pairs),
         frames=len(names),
         model=network.info.name,
         parameters=network.info.parameters,
         weights_sha256=network.info.weights_sha256,
-        metrics={name: mean_metrics(results) for name, results in found.items()},
+        metrics={name: mean_metrics(list(places.values())) for name, places in by_place.items()},
+        by_place=by_place[network.info.name],
     )
+
+
+def _place(path: Path) -> str:
+    """Of the frame PLACE_NUMBER_rgb.*."""
+    return path.stem.removesuffix(_RGB_ENDING).rpartition("_")[0]
 
 
 def fitted_metrics(prediction: Array, depth: Array) -> dict[str, float]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mdeas import MdeasError
 from mdeas.models import backbone
 from mdeas.models.depth import BUNDLED_WEIGHTS, BundledDepthNetwork, create_depth_network
-from mdeas.models.depth_eval import fitted_metrics, frame_names, stands_out
+from mdeas.models.depth_eval import evaluate_depth, fitted_metrics, frame_names, stands_out
 from mdeas.models.depth_loss import LossWeights, band_loss, depth_loss, gradient_loss
 from mdeas.models.depth_net import (
     DepthNet,
@@ -21,6 +22,7 @@ from mdeas.models.depth_net import (
     network_size,
     save_weights,
 )
+from mdeas.pipeline.options import EvaluateDepthConfig
 
 CPU = torch.device("cpu")
 MOST_PARAMETERS = 3_000_000
@@ -237,6 +239,40 @@ def test_an_object_stands_out_only_if_nearer_than_what_it_covers() -> None:
 def test_a_folder_without_frames_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(MdeasError, match=r"no frames in .*expected NAME_rgb.jpg with NAME_depth.png"):
         frame_names(tmp_path)
+
+
+def save_frame(folder: Path, name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rgb = cv2.resize(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8), (80, 64))
+    depth = np.add.outer(np.linspace(4000, 500, 64), rng.normal(0, 100, 80)).astype(np.uint16)
+    depth[:3] = 0  # unknown
+    cv2.imwrite(str(folder / f"{name}_rgb.png"), rgb)
+    cv2.imwrite(str(folder / f"{name}_depth.png"), depth)
+
+
+def test_every_place_counts_the_same_however_many_frames_it_has(tmp_path: Path) -> None:
+    for seed, name in enumerate(("hall_000", "hall_001", "hall_002", "big_attic_7")):
+        save_frame(tmp_path, name, seed)
+    report = evaluate_depth(EvaluateDepthConfig(pairs=tmp_path, device="cpu"))
+    assert set(report.by_place) == {"hall", "big_attic"}
+    assert set(report.metrics) == {"constant", "row", report.model}
+    alone = {}
+    for name in frame_names(tmp_path):
+        folder = tmp_path / name.stem
+        folder.mkdir()
+        for ending in ("rgb", "depth"):
+            file = name.stem.replace("rgb", ending) + ".png"
+            (folder / file).write_bytes((tmp_path / file).read_bytes())
+        alone[name.stem] = evaluate_depth(EvaluateDepthConfig(pairs=folder, device="cpu"))
+        assert "1 frames of one place" in alone[name.stem].summary()
+    for kind in report.metrics:
+        for figure, value in report.metrics[kind].items():
+            hall = np.mean([alone[f"hall_00{n}_rgb"].metrics[kind][figure] for n in range(3)])
+            assert value == pytest.approx((hall + alone["big_attic_7_rgb"].metrics[kind][figure]) / 2)
+    assert report.metrics["row"]["absrel"] < report.metrics["constant"]["absrel"]
+    summary = report.summary().splitlines()
+    assert "4 frames of 2 places" in summary[0]
+    assert [line.split()[0] for line in summary[5:]] == ["big_attic", "hall"]
 
 
 def test_a_broken_timm_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
