@@ -141,8 +141,9 @@ def train_depth(**options: Any) -> Report:
 def evaluate_depth(**options: Any) -> Report:
     """Judges a depth network on real RGB-D frames.
 
-    PAIRS is a folder of NAME_rgb.jpg beside NAME_depth.png (16 bit, millimetres, 0 where unknown). Scale and
-    shift are fitted in log inverse depth; a constant and the best linear function of the row stand beside it.
+    PAIRS is a folder of PLACE_NUMBER_rgb.jpg beside PLACE_NUMBER_depth.png (16 bit, millimetres, 0 where
+    unknown). Scale and shift are fitted in log inverse depth, frame by frame; every place counts the same. A
+    constant and the best linear function of the row stand beside it.
     """
     from ..models.depth_eval import evaluate_depth
 
