@@ -29,7 +29,7 @@ from mdeas.models.depth import create_depth_network
 from mdeas.models.depth_runtime import is_installed
 from mdeas.models.depth_transformers import import_transformers
 from mdeas.pipeline.composite import make_dataset
-from mdeas.pipeline.depth import Labeller
+from mdeas.pipeline.depth import FEW, Labeller
 from mdeas.pipeline.depth_archives import label_archives, remove_labels
 from mdeas.pipeline.depth_record import begin, properties_of
 from mdeas.pipeline.manifest import MANIFEST_NAME
@@ -140,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=96)
     parser.add_argument("--side", type=int, default=252)
-    parser.add_argument("--micro-batch", type=int, default=16)
+    parser.add_argument("--micro-batch", type=int, default=FEW)
     parser.add_argument("--pipeline-samples", type=int, default=96, help="of them, for the pipeline")
     parser.add_argument("--way", nargs=2, metavar=("RUNTIME", "DTYPE"), help="only this one")
     parser.add_argument("--fg", type=Path)

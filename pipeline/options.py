@@ -99,7 +99,7 @@ class LabelDepthConfig:
 
     dataset: Path = DATASET_DIR
     batch: int = 1000
-    micro_batch: int = 16  # as fast as 32 on a CPU for half the memory; 8 costs a tenth more time
+    micro_batch: int | None = None  # None: what suits the network and the device
     model: str = "bundled"
     weights: Path | None = None
     mode: str = "model"  # or "composed": the network sees backgrounds and cut-outs, not the samples

@@ -12,7 +12,7 @@ import torch
 from mdeas import MdeasError
 from mdeas.models.depth import BundledDepthNetwork, DepthNetworkInfo
 from mdeas.pipeline import depth_archives
-from mdeas.pipeline.depth import Labeller, label_depth
+from mdeas.pipeline.depth import Labeller, label_depth, usual_micro_batch
 from mdeas.pipeline.images import decode_gray16
 from mdeas.pipeline.manifest import read_depth_info
 from mdeas.pipeline.options import LabelDepthConfig
@@ -61,6 +61,30 @@ def test_labels_are_the_networks_answers_under_one_mapping(dataset: Path, weight
     assert (info.input_height, info.input_width) == network.input_size(reader.size, reader.size)
     assert (info.precision, info.device, info.micro_batch) == ("float32", "cpu", 4)
     assert (report.samples, report.labelled, report.device) == (TOTAL, TOTAL, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "device", "expected"),
+    [(10**7, "cpu", 16), (10**7 + 1, "cpu", 4), (10**9, "cuda", 16)],
+)
+def test_large_networks_on_a_cpu_get_few_pictures_at_a_time(
+    weights: Path, parameters: int, device: str, expected: int
+) -> None:
+    network = BundledDepthNetwork(weights, CPU)
+    network.info = dataclasses.replace(network.info, parameters=parameters)
+    assert usual_micro_batch(network, torch.device(device)) == expected
+
+
+def test_labelling_goes_on_with_the_micro_batch_that_it_began_with(dataset: Path, weights: Path) -> None:
+    label_depth(config(dataset, weights, micro_batch=3))
+    unsaid = config(dataset, weights, micro_batch=None)
+    assert label_depth(unsaid).labelled == 0
+    with pytest.raises(MdeasError, match=r"another micro batch.*\(3, now 5\); use the same --micro-batch"):
+        label_depth(config(dataset, weights, micro_batch=5))
+    label_depth(dataclasses.replace(unsaid, overwrite=True))
+    info = read_depth_info(dataset)
+    assert info is not None
+    assert info.micro_batch == 16
 
 
 def test_jobs_batches_and_restarts_change_no_byte(
