@@ -49,7 +49,7 @@ SCENES_FOLDER = "scenes"
 LOG_EVERY = 100
 SAVE_EVERY_S = 180.0
 EVALUATE_EVERY_S = 240.0
-SETTLE_STEPS = 48  # whose batches the statistics of the averaged weights' norms are taken from
+SETTLE_BATCHES = 48  # that the statistics of the averaged weights' norms are taken from
 EVERY_PAIR = 10  # while training, a look at every tenth frame is enough
 
 
@@ -104,11 +104,13 @@ def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
                 saved = now
                 state.save(config.out / "last.ckpt")
             if config.pairs is not None and now - evaluated > EVALUATE_EVERY_S:
-                settle_norms(state.averaged, _last_batches(state.step, config))
+                settle_norms(state.averaged, _settling_batches(state.step - 1, config))
                 journal.write(step=state.step, **_judge(state.averaged, config.pairs, EVERY_PAIR))
                 evaluated = time.monotonic()
-    state.seconds += time.monotonic() - saved
-    state.save(config.out / "last.ckpt")
+        state.seconds += time.monotonic() - saved
+        state.save(config.out / "last.ckpt")
+        stream.need(*scene_window(state.step - 1, config))  # drawn again where somebody has cleared them away
+        settle_norms(state.averaged, _settling_batches(state.step - 1, config))
     return _finish(state, config)
 
 
@@ -149,10 +151,13 @@ class _StepBatches(Dataset[Batch]):
         self._ring: SceneRing | None = None
 
     def __getitem__(self, step: int) -> Batch:
+        return self.draw(step, np.random.default_rng([self._config.seed, step]))
+
+    def draw(self, step: int, rng: np.random.Generator) -> Batch:
+        """A batch as ``step`` may see it, chosen by ``rng``."""
         config = self._config
         if self._ring is None:  # in the worker, once
             self._ring = SceneRing(config.out / SCENES_FOLDER)
-        rng = np.random.default_rng([config.seed, step])
         first, last = scene_window(step, config)
         rgb, depth = self._ring.batch(rng.integers(first, last, config.batch_size))
         shapes = shapes_of(step, config)
@@ -217,10 +222,13 @@ def _train_step(
     return float(loss.detach())
 
 
-def _last_batches(step: int, config: DepthTrainConfig) -> Iterator[Batch]:
-    """Those of the last steps before ``step``, again."""
+def _settling_batches(step: int, config: DepthTrainConfig) -> Iterator[Batch]:
+    """Further batches of ``step``, whose scenes are there while those of earlier steps may be gone."""
     batches = _StepBatches(config)
-    return (batches[earlier] for earlier in range(max(0, step - SETTLE_STEPS), step))
+    return (
+        batches.draw(step, np.random.default_rng([config.seed, step, number]))
+        for number in range(SETTLE_BATCHES)
+    )
 
 
 @torch.no_grad()
@@ -363,7 +371,6 @@ class _Journal:
 def _finish(state: _TrainState, config: DepthTrainConfig) -> DepthTrainReport:
     """Export the averaged weights and judge them."""
     scenes = scene_window(state.step, config)[1]
-    settle_norms(state.averaged, _last_batches(state.step, config))
     path = config.out / "bundled_depth.safetensors"
     about = {"steps": str(state.step), "seed": str(config.seed), "scenes": str(scenes)}
     save_weights(state.averaged, path, about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -257,6 +258,18 @@ def test_another_run_in_the_folder_is_refused(tiny: DepthTrainConfig) -> None:
     depth_train.train_depth(replace(tiny, steps=1))
     with pytest.raises(MdeasError, match=r"another run is in .*choose another folder"):
         depth_train.train_depth(replace(tiny, steps=1, seed=1))
+
+
+def test_a_finished_run_exports_the_same_weights_after_its_scenes_were_cleared_away(
+    tiny: DepthTrainConfig,
+) -> None:
+    weights = Path(depth_train.train_depth(tiny).weights)
+    before = load_weights(weights)[0].state_dict()
+    shutil.rmtree(tiny.out / depth_train.SCENES_FOLDER)
+    weights.unlink()
+    depth_train.train_depth(tiny)
+    for name, tensor in load_weights(weights)[0].state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0, msg=name)
 
 
 def test_a_finished_run_goes_on_with_more_steps(tiny: DepthTrainConfig) -> None:
