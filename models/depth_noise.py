@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .depth_net import DepthNet
+from .depth_net import DepthNet, picture_moments
 
 NOISY_STAGES = 3  # the stem and the stages at strides 4 and 8: they carry colour, light and texture
 SHARE = 0.5  # of the pictures, at each of them
@@ -37,14 +37,12 @@ class StatisticsNoise:
 
     def _draw(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Factor and summand, (B, C, 1, 1) in the type of ``x`` (B, C, H, W)."""
-        batch, channels, height, width = x.shape
-        flat = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels).float()
-        mean = flat.mean(dim=1)
-        spread = (flat.square().mean(dim=1) - mean.square()).clamp(min=_SMALLEST_SPREAD**2).sqrt()
-        chosen = (torch.rand(batch, 1, generator=self._generator) < SHARE).float()
+        _, mean, square = picture_moments(x)
+        spread = (square - mean.square()).clamp(min=_SMALLEST_SPREAD**2).sqrt()
+        chosen = (torch.rand(len(x), 1, generator=self._generator) < SHARE).float()
 
         def noise(statistic: Tensor) -> Tensor:
-            draw = torch.randn(batch, channels, generator=self._generator)
+            draw = torch.randn(statistic.shape, generator=self._generator)
             return draw * statistic.std(dim=0) * chosen
 
         scale = 1 + noise(spread) / spread
