@@ -32,7 +32,7 @@ import torch
 from mdeas.models.depth import DepthNetworkInfo, create_depth_network
 from mdeas.models.device import choose_device
 from mdeas.pipeline.composite import make_dataset
-from mdeas.pipeline.depth import Labeller
+from mdeas.pipeline.depth import Labeller, usual_micro_batch
 from mdeas.pipeline.depth_archives import label_archives
 from mdeas.pipeline.options import MakeDatasetConfig
 from mdeas.pipeline.reader import DatasetReader
@@ -86,8 +86,9 @@ class TinyNetwork:
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
-    where, dataset, micro_batch = choose_device(options.device), options.measure, options.micro_batch
+    where, dataset = choose_device(options.device), options.measure
     network = create_depth_network(options.model, options.weights, where)
+    micro_batch = options.micro_batch or usual_micro_batch(network, where)
     labeller = Labeller(network, where, micro_batch, options.jobs, options.bits)
     before = peak_kib()
     with labeller.ready():
@@ -149,7 +150,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=MakeDatasetConfig.size)
     parser.add_argument("--placements", type=int, default=MakeDatasetConfig.placements)
     parser.add_argument("--batch", type=int, default=1000)
-    parser.add_argument("--micro-batch", type=int, default=16)
+    parser.add_argument("--micro-batch", type=int, help="what label-depth takes, if it is not given")
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--mode", default="model", choices=["model", "composed"])
