@@ -112,13 +112,14 @@ def _in_workers(function: Callable[[T], R], tasks: Sequence[T], workers: int) ->
             n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
         )
     call = joblib.delayed(functools.partial(_single_threaded, function))
-    results = pool(call(task) for task in tasks)
     try:
-        yield from results
+        results = pool(call(task) for task in tasks)  # a worker may die before the first tasks are handed out
+        try:
+            yield from results
+        finally:
+            results.close()  # stops the workers at once if the caller left early or was interrupted
     except TerminatedWorkerError as error:
         raise MdeasError(
             "a worker process was killed: perhaps too little memory; "
             "run the same command again, it goes on from here (fewer --jobs need less memory)"
         ) from error
-    finally:
-        results.close()  # stops the workers at once if the caller left early or was interrupted

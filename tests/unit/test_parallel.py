@@ -3,9 +3,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import cv2
 import pytest
+from joblib.externals.loky import reusable_executor
 from mdeas import MdeasError
 from mdeas.pipeline import parallel
 
@@ -24,6 +26,16 @@ def _die(number: int) -> int:
     if number == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+class _Late(tuple[int, ...]):
+    """Holds back what comes after the first two until the pool knows that one of them killed its worker."""
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self[:2]
+        while not reusable_executor._executor._flags.broken:
+            time.sleep(0.01)
+        yield from self[2:]
 
 
 def _process(_: int) -> tuple[int, int]:
@@ -47,6 +59,12 @@ def test_a_killed_worker_says_to_run_again() -> None:
     with pytest.raises(MdeasError, match=r"a worker process was killed.*run the same command again"):
         list(parallel.run(_die, range(30), 2))
     assert sorted(parallel.run(_square, range(4), 2)) == [0, 1, 4, 9]
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_killed_before_every_task_is_handed_out_says_so_too() -> None:
+    with pytest.raises(MdeasError, match="a worker process was killed"):
+        list(parallel.run(_die, _Late([2, 2, 0, 1]), 2))
 
 
 def test_one_job_stays_here_and_more_do_not() -> None:
