@@ -71,7 +71,7 @@ def check_bits(_ctx: click.Context, _param: click.Parameter, bits: int) -> int:
     "--runtime",
     of=LabelDepthConfig,
     type=click.Choice(["auto", "torch", "onnxruntime", "openvino"]),
-    help="What computes; auto is openvino on a CPU where it is installed, else torch.",
+    help="What computes; auto is openvino where it is installed, for large networks on a CPU, else torch.",
 )
 @option(
     "--accept-licence",

@@ -137,9 +137,9 @@ class BundledDepthNetwork:
         Raises:
             MdeasError: If the weights are missing or damaged.
         """
-        how = settle(Computation(device, dtype, runtime))
         network, about = load_weights(weights)
         parameters = sum(parameter.numel() for parameter in network.parameters())
+        how = settle(Computation(device, dtype, runtime), parameters)
         self.info = DepthNetworkInfo(
             name="bundled",
             parameters=parameters,

@@ -93,10 +93,12 @@ def densedepth_network(weights: Path | None, how: Computation) -> PreparedNetwor
     """
     if weights is None:
         raise MdeasError(f"{NAME} needs its Keras weights: give the .h5 file to --weights")
-    module, how = load_densedepth(weights), settle(how)
+    module = load_densedepth(weights)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    how = settle(how, parameters)
     info = DepthNetworkInfo(
         name=NAME,
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        parameters=parameters,
         licence="not stated",
         kind="relative_depth",
         nearer="smaller",

@@ -32,6 +32,7 @@ from .depth_runtime import Computation, Core, PerShape, onnx_session, openvino_c
 
 PREFIX = "onnx:"
 _UNBOUNDED = (0.0, math.inf)
+_BYTES_A_PARAMETER = 4
 _KEYS = {
     "kind", "licence", "source", "parameters", "range", "height", "width", "keep_aspect", "multiple",
     "bicubic", "mean", "std",
@@ -50,7 +51,7 @@ def onnx_network(path: Path, how: Computation) -> PreparedNetwork:
     if not path.is_file():
         raise MdeasError(f"no such file: {path}; give an ONNX file to --model {PREFIX}FILE")
     about = _read_description(path.with_suffix(".json"))
-    how = settle(how, auto="onnxruntime")
+    how = settle(how, path.stat().st_size // _BYTES_A_PARAMETER, auto="onnxruntime")
     if how.runtime == "torch":
         raise MdeasError("torch does not run ONNX files; use --runtime onnxruntime or openvino")
     try:

@@ -32,6 +32,7 @@ _DTYPES_OF = {
     "openvino": ("float32", "bfloat16"),
 }
 _EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
+LARGE = 10_000_000  # parameters: from there on OpenVINO is worth the seconds that it takes to compile
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -44,14 +45,15 @@ class Computation:
     runtime: str = "torch"
 
 
-def settle(how: Computation, traceable: bool = True, auto: str = "torch") -> Computation:
+def settle(how: Computation, parameters: int, traceable: bool = True, auto: str = "torch") -> Computation:
     """``how`` with ``auto`` replaced by the fastest that is here; anything else is taken at its word.
 
-    On a CPU ``runtime`` auto is OpenVINO where it is installed, otherwise ``auto``; on other devices it is
-    ``auto``. ``dtype`` auto is bfloat16 where the hardware multiplies it, otherwise float32.
+    ``runtime`` auto is OpenVINO for a large network on a CPU where it is installed, otherwise ``auto``.
+    ``dtype`` auto is bfloat16 where the hardware multiplies it, otherwise float32.
 
     Args:
         how: What is wanted.
+        parameters: How many the network has.
         traceable: Whether anything but torch can run the network.
         auto: The runtime of last resort.
 
@@ -60,7 +62,7 @@ def settle(how: Computation, traceable: bool = True, auto: str = "torch") -> Com
     """
     device, dtype, runtime = how.device, how.dtype, how.runtime
     if runtime == "auto":
-        fast = traceable and device.type == "cpu" and is_installed("openvino")
+        fast = parameters > LARGE and traceable and device.type == "cpu" and is_installed("openvino")
         runtime = "openvino" if fast else auto
     if runtime not in _DTYPES_OF:
         raise MdeasError(f"no such runtime: {runtime}; use one of {', '.join(RUNTIMES)} (--runtime)")

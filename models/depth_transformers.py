@@ -71,10 +71,11 @@ def transformers_network(name: str, weights: Weights, how: Computation) -> Prepa
         raise MdeasError(f"cannot be loaded: {weights.folder} ({reason[:200]}); fetch it again") from error
     config = model.config
     meaning, preparation = _meaning(config, name), _preparation(config, weights.folder)
-    how = settle(how, traceable=not _votes(config))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    how = settle(how, parameters, traceable=not _votes(config))
     info = DepthNetworkInfo(
         name=name,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=parameters,
         licence=weights.licence,
         kind=meaning.kind,
         nearer="larger" if meaning.kind == "relative_disparity" else "smaller",
@@ -136,7 +137,8 @@ class _DepthProMetres(_PredictedDepth):
         answer = self.model(pixel_values=x)
         inverse: Tensor = answer.predicted_depth.float()
         if answer.field_of_view is not None:
-            half = torch.deg2rad(answer.field_of_view.float()) / 2
+            # Other runtimes do not know torch.deg2rad.
+            half = answer.field_of_view.float() * (math.pi / 360)
             inverse = inverse * (2 * torch.tan(half)).reshape(-1, 1, 1)
         return 1 / inverse.clamp(1e-4, 1e4)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .. import MdeasError
 from ..models.depth import DepthNetwork, create_depth_network
+from ..models.depth_runtime import LARGE
 from ..models.device import choose_devices
 from .depth_archives import label_archives
 from .depth_pictures import label_pictures
@@ -29,7 +30,6 @@ from .parallel import usable_cores
 # Pictures a forward pass. 16 are as fast as 32 on a CPU for half the memory, but a network of 25 million
 # parameters is a tenth faster with 4.
 MANY, FEW = 16, 4
-LARGE = 10_000_000  # parameters
 
 
 def label_depth(config: LabelDepthConfig) -> LabelDepthReport:
@@ -83,7 +83,11 @@ def labeller_of(config: LabelDepthConfig) -> Labeller:
 def _computation(config: LabelDepthConfig, there: dict[str, Any]) -> tuple[str, str]:
     """Precision and runtime; where labels are ``there`` already, ``auto`` is what they were made with."""
     dtype = there.get("precision", "auto") if config.dtype == "auto" else config.dtype
-    return dtype, there.get("runtime", "auto") if config.runtime == "auto" else config.runtime
+    if config.runtime != "auto":
+        return dtype, config.runtime
+    # A folder's pictures have many sizes, and OpenVINO would compile the network for each.
+    any_size = "onnxruntime" if config.model.startswith("onnx:") else "torch"
+    return dtype, there.get("runtime", "auto" if config.pictures is None else any_size)
 
 
 def usual_micro_batch(network: DepthNetwork, device: torch.device) -> int:

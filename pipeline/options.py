@@ -106,7 +106,7 @@ class LabelDepthConfig:
     bits: int = 12  # half the bytes of 16 for a rounding far below any network's error
     device: str = "auto"  # several with commas between: cuda:0,cuda:1
     dtype: str = "float32"  # bfloat16 is faster, and keeps about 8 bits of a value
-    runtime: str = "torch"
+    runtime: str = "auto"
     accept_licence: bool = False
     jobs: int = -1
     scheduler: str | None = None

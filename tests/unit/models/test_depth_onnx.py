@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from mdeas import MdeasError
+from mdeas.cli import cli
 from mdeas.models.depth import create_depth_network
 from mdeas.models.depth_runtime import is_installed
+from mdeas.pipeline.reader import DatasetReader
 from torch import Tensor, nn
 
 CPU = torch.device("cpu")
@@ -90,6 +93,22 @@ def test_an_onnx_file_with_its_description(tmp_path: Path, runtime: str, batch: 
     assert torch.allclose(answer, expected, atol=1e-5)
     # And an answer is its picture's alone: not the order's, not the neighbours'.
     assert torch.equal(network.predict(rgb[[2, 1, 1]]), answer[[2, 1, 1]])
+
+
+@pytest.mark.parametrize("of", ["a data set", "a folder"])
+def test_an_onnx_file_labels_without_further_options(dataset_copy: Path, tmp_path: Path, of: str) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = export(tmp_path / "green.onnx", None, {"kind": "relative_depth", "range": [-3, 3]})
+    options = ["--dataset", str(dataset_copy)]
+    if of == "a folder":
+        (tmp_path / "pictures").mkdir()
+        picture = DatasetReader(dataset_copy).encoded("fg_bg", 0)
+        (tmp_path / "pictures" / "one.jpg").write_bytes(picture)
+        options = ["--pictures", str(tmp_path / "pictures"), "--out", str(tmp_path / "labels")]
+    result = CliRunner().invoke(cli, ["label-depth", "--model", f"onnx:{path}", "--device", "cpu", *options])
+    assert result.exit_code == 0, result.output
+    assert "on cpu with onnxruntime in float32" in result.output
 
 
 def test_an_onnx_file_that_says_nothing_is_refused(tmp_path: Path) -> None:

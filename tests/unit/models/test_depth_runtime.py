@@ -12,7 +12,7 @@ import torch
 from mdeas import MdeasError
 from mdeas.models.depth import BundledDepthNetwork, DepthNetworkInfo, create_depth_network
 from mdeas.models.depth_memory import Frugal
-from mdeas.models.depth_runtime import Computation, is_installed, settle
+from mdeas.models.depth_runtime import LARGE, Computation, is_installed, settle
 from mdeas.models.device import choose_devices
 from mdeas.pipeline.depth import label_depth
 from mdeas.pipeline.manifest import read_depth_info
@@ -47,13 +47,19 @@ def test_every_way_of_computing_gives_about_the_same(weights: Path, runtime: str
 
 
 def test_the_fastest_way_is_one_that_is_here() -> None:
-    how = settle(Computation(CPU, "auto", "auto"))
+    how = settle(Computation(CPU, "auto", "auto"), LARGE + 1)
     assert how.runtime == ("openvino" if is_installed("openvino") else "torch")
     assert how.dtype in ("float32", "bfloat16")
-    assert settle(Computation(CPU, "float32", "auto"), traceable=False).runtime == "torch"
-    assert settle(Computation(torch.device("meta"), "auto", "auto")) == Computation(
+    assert settle(Computation(CPU, "float32", "auto"), LARGE + 1, traceable=False).runtime == "torch"
+    assert settle(Computation(torch.device("meta"), "auto", "auto"), LARGE + 1) == Computation(
         torch.device("meta"), "float32", "torch"
     )
+
+
+def test_what_is_installed_does_not_change_the_labels_of_a_small_network() -> None:
+    assert LabelDepthConfig().runtime == "auto"
+    assert settle(Computation(CPU, "float32", "auto"), LARGE).runtime == "torch"
+    assert create_depth_network("bundled", None, CPU, runtime="auto").info.runtime == "torch"
 
 
 def test_what_cannot_compute_so_is_refused() -> None:
@@ -68,7 +74,7 @@ def test_what_cannot_compute_so_is_refused() -> None:
         )
     for how, message in cases.items():
         with pytest.raises(MdeasError, match=message):
-            settle(how)
+            settle(how, LARGE)
 
 
 class Cramped:

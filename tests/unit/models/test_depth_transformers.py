@@ -304,6 +304,19 @@ def test_an_answer_depends_on_its_picture_alone(case: tuple[str, Path, nn.Module
     assert torch.equal(network.predict(rgb[[1, 1, 1, 1]]), answers[[1, 1, 1, 1]])
 
 
+@pytest.mark.slow
+def test_openvino_answers_as_torch_does(case: tuple[str, Path, nn.Module]) -> None:
+    """It is what large networks are run with where it is installed."""
+    if not is_installed("openvino"):
+        pytest.skip("needs openvino")
+    rgb = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    expected = create_depth_network(str(case[1]), None, CPU).predict(rgb)
+    network = create_depth_network(str(case[1]), None, CPU, runtime="openvino")
+    answers = network.predict(rgb)
+    assert (answers - expected).abs().max() < 2e-3 * expected.abs().mean()
+    assert torch.equal(network.predict(rgb[[2, 0, 3, 1]]), answers[[2, 0, 3, 1]])
+
+
 def test_a_batch_does_not_vote_on_the_head_of_zoedepth(tmp_path: Path) -> None:
     torch.manual_seed(0)
     folder = save(zoedepth(heads=2), tmp_path / "two-heads", {"size": 64})
