@@ -8,21 +8,30 @@ again. Which scenes a training step may use depends on the step alone, never on 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.pool import AsyncResult
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from .. import MdeasError
+from ..pipeline.parallel import die_with
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.float32]]
 DrawScene = Callable[[int, int, int, int], Scene]  # seed, index, height, width -> (H, W, 3), (H, W) metres
 
 CHUNK = 64
 _EMPTY = -1
+_stop: Event | None = None  # in a drawing process: whether to leave a chunk half drawn
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,15 @@ class SceneStream:
         self._held = _open_map(config.folder / "held.npy", (self._places,), np.int64, _EMPTY)
         _open_map(config.folder / "rgb.npy", (*shape, 3), np.uint8, 0)
         _open_map(config.folder / "depth.npy", shape, np.float16, 0)
-        self._pending: dict[int, AsyncResult[None]] = {}
+        self._pending: dict[int, Future[None]] = {}
         # spawn: a forked child would inherit torch's thread pools in an unknown state
         context = multiprocessing.get_context("spawn")
-        self._pool = context.Pool(config.processes, initializer=_start_worker) if config.processes else None
+        self._stop = context.Event()
+        self._pool = (
+            ProcessPoolExecutor(config.processes, context, _start_worker, (os.getpid(), self._stop))
+            if config.processes
+            else None
+        )
 
     def __enter__(self) -> SceneStream:
         """Itself."""
@@ -80,21 +94,30 @@ class SceneStream:
     ) -> None:
         """Stop the drawing processes; the files stay."""
         if self._pool is not None:
-            self._pool.terminate()
-            self._pool.join()
+            self._stop.set()
+            self._pool.shutdown(cancel_futures=True)
 
     def need(self, first: int, last: int) -> None:
-        """Wait until scenes ``first`` to ``last`` - 1 are drawn, and start the next ones."""
+        """Wait until scenes ``first`` to ``last`` - 1 are drawn, and start the next ones.
+
+        Raises:
+            MdeasError: If a drawing process was killed.
+        """
         chunks = range(first // CHUNK, -(-last // CHUNK))
         if len(chunks) >= self._places:
             raise ValueError(f"{len(chunks)} chunks do not fit into {self._places} places")
-        for chunk in range(
-            chunks.start, min(chunks.stop + self.config.ahead, chunks.start + self._places - 1)
-        ):
-            if chunk not in self._pending and self._held[chunk % self._places] != chunk:
-                self._start(chunk)
-        for chunk in [chunk for chunk, result in self._pending.items() if result.ready() or chunk in chunks]:
-            self._pending.pop(chunk).get()
+        stop = min(chunks.stop + self.config.ahead, chunks.start + self._places - 1)
+        try:
+            for chunk in range(chunks.start, stop):
+                if chunk not in self._pending and self._held[chunk % self._places] != chunk:
+                    self._start(chunk)
+            for chunk in [chunk for chunk, drawn in self._pending.items() if drawn.done() or chunk in chunks]:
+                self._pending.pop(chunk).result()
+        except BrokenProcessPool as error:
+            raise MdeasError(
+                "a process that draws scenes was killed: perhaps too little memory; "
+                "run the same command again, it goes on from the last checkpoint"
+            ) from error
 
     def _start(self, chunk: int) -> None:
         config = self.config
@@ -102,7 +125,7 @@ class SceneStream:
         if self._pool is None:
             draw_chunk(*task)
         else:
-            self._pending[chunk] = self._pool.apply_async(draw_chunk, task)
+            self._pending[chunk] = self._pool.submit(draw_chunk, *task)
 
 
 def draw_chunk(draw: DrawScene, seed: int, chunk: int, place: int, folder: Path) -> None:
@@ -113,16 +136,20 @@ def draw_chunk(draw: DrawScene, seed: int, chunk: int, place: int, folder: Path)
     held[place] = _EMPTY
     _, height, width, _ = rgb.shape
     for i in range(CHUNK):
+        if _stop is not None and _stop.is_set():
+            return
         picture, metres = draw(seed, chunk * CHUNK + i, height, width)
         rgb[place * CHUNK + i] = picture
         depth[place * CHUNK + i] = np.minimum(metres, 1000.0)
     held[place] = chunk
 
 
-def _start_worker() -> None:
-    import cv2
-
+def _start_worker(parent: int, stop: Event) -> None:
+    global _stop
+    _stop = stop
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, which ends this process
+    die_with(parent)
 
 
 def _open_map(path: Path, shape: tuple[int, ...], dtype: type, fill: int) -> NDArray[Any]:

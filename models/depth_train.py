@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -81,8 +82,21 @@ def train_depth(config: DepthTrainConfig) -> DepthTrainReport:
     ``steps``, a finished run goes on where the schedule of the longer run stands at that step.
 
     Raises:
-        MdeasError: If the run folder holds a run with another seed, batch size or network.
+        MdeasError: If the run folder holds a run with another seed, batch size or network, or if a process
+            that draws or augments was killed.
     """
+    try:
+        return _train(config)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise MdeasError(
+            "a process that augments pictures was killed: perhaps too little memory; "
+            "run the same command again, it goes on from the last checkpoint"
+        ) from error
+
+
+def _train(config: DepthTrainConfig) -> DepthTrainReport:
     torch.set_num_threads(config.threads)
     config.out.mkdir(parents=True, exist_ok=True)
     state = _TrainState.create(config)
@@ -199,6 +213,7 @@ class _Steps(Sampler[int]):
 
 def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, which ends this process
 
 
 def _train_step(

@@ -86,8 +86,8 @@ def _single_threaded(function: Callable[[T], R], task: T) -> R:
     return function(task)
 
 
-def _die_with(parent: int) -> None:
-    """End this worker soon after its parent was killed: an orphan must not go on writing beside a new run."""
+def die_with(parent: int) -> None:
+    """End this process soon after ``parent`` was killed: an orphan must not write beside a new run."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -107,7 +107,7 @@ def _in_process(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
 
 
 def _in_workers(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[R]:
-    with joblib.parallel_config(backend="loky", initializer=_die_with, initargs=(os.getpid(),)):
+    with joblib.parallel_config(backend="loky", initializer=die_with, initargs=(os.getpid(),)):
         pool = joblib.Parallel(
             n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
         )

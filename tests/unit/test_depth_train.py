@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -252,6 +255,27 @@ def test_resumed_training_ends_with_the_same_weights(
     resumed, _ = load_weights(Path(depth_train.train_depth(halves).weights))
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("processes", "loaders", "work"), [(1, 0, "draws scenes"), (0, 1, "augments pictures")]
+)
+def test_a_killed_process_is_one_line(
+    tiny: DepthTrainConfig, processes: int, loaders: int, work: str
+) -> None:
+    others = multiprocessing.active_children()  # of earlier tests
+
+    def kill() -> None:
+        while not (mine := [child for child in multiprocessing.active_children() if child not in others]):
+            time.sleep(0.01)
+        mine[0].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(MdeasError, match=f"a process that {work} was killed.*run the same command again"):
+        depth_train.train_depth(replace(tiny, steps=100_000, processes=processes, loaders=loaders))
+    killer.join()
+    assert depth_train.train_depth(tiny).steps == 4
 
 
 def test_another_run_in_the_folder_is_refused(tiny: DepthTrainConfig) -> None:
