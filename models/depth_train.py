@@ -118,13 +118,13 @@ def _train(config: DepthTrainConfig) -> DepthTrainReport:
                 saved = now
                 state.save(config.out / "last.ckpt")
             if config.pairs is not None and now - evaluated > EVALUATE_EVERY_S:
-                settle_norms(state.averaged, _settling_batches(state.step - 1, config))
+                settle_norms(state.averaged, settling_batches(state.step - 1, config))
                 journal.write(step=state.step, **_judge(state.averaged, config.pairs, EVERY_PAIR))
                 evaluated = time.monotonic()
         state.seconds += time.monotonic() - saved
         state.save(config.out / "last.ckpt")
         stream.need(*scene_window(state.step - 1, config))  # drawn again where somebody has cleared them away
-        settle_norms(state.averaged, _settling_batches(state.step - 1, config))
+        settle_norms(state.averaged, settling_batches(state.step - 1, config))
     return _finish(state, config)
 
 
@@ -237,7 +237,7 @@ def _train_step(
     return float(loss.detach())
 
 
-def _settling_batches(step: int, config: DepthTrainConfig) -> Iterator[Batch]:
+def settling_batches(step: int, config: DepthTrainConfig) -> Iterator[Batch]:
     """Further batches of ``step``, whose scenes are there while those of earlier steps may be gone."""
     batches = _StepBatches(config)
     return (

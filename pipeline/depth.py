@@ -26,6 +26,7 @@ from .depth_shards import on_cluster
 from .manifest import read_manifest
 from .options import LabelDepthConfig
 from .parallel import usable_cores
+from .threads import share_heaps
 
 # Pictures a forward pass. 16 are as fast as 32 on a CPU for half the memory, but a network of 25 million
 # parameters is a tenth faster with 4.
@@ -133,6 +134,7 @@ class Labeller:
     def ready(self) -> Iterator[None]:
         """Torch set up for :meth:`answer`; afterwards as it was."""
         threads = torch.get_num_threads()
+        share_heaps(self.jobs)
         if self.device.type == "cpu":
             torch.set_num_threads(1)
         try:
