@@ -126,7 +126,7 @@ class BundledDepthNetwork:
     A picture is looked at twice (:func:`.depth_net.log_disparity`) and the logarithms of disparity averaged.
     """
 
-    # Disparity: unsure of absolute distance, the network answers 0.15 to 1.35 on held-out scenes and photographs.
+    # Disparity: unsure of absolute distance, the network answers 0.15 to 1.35 on scenes and photographs.
     value_range = (0.0, 4.0)
 
     def __init__(
