@@ -26,9 +26,11 @@ Kind = Literal["relative_disparity", "relative_depth", "metric_depth"]
 Nearer = Literal["larger", "smaller"]
 
 BUNDLED_WEIGHTS = "bundled_depth.safetensors"
+ONNX_PREFIX = "onnx:"  # of names that are ONNX files
 # Forms of the names, for messages.
 DEPTH_MODELS = (
-    "bundled", "densedepth", *ALIASES, "OWNER/NAME@REVISION", "a folder", "onnx:FILE", "FILE.py:FUNCTION",
+    "bundled", "densedepth", *ALIASES, "OWNER/NAME@REVISION", "a folder", f"{ONNX_PREFIX}FILE",
+    "FILE.py:FUNCTION",
 )  # fmt: skip
 
 
@@ -208,10 +210,10 @@ def _create(name: str, weights: Path | None, how: Computation, accept_licence: b
         return densedepth_network(weights, how)
     if weights is not None:
         raise MdeasError(f"--weights is for bundled and densedepth, not for {name}; leave it out")
-    if name.startswith("onnx:"):
+    if name.startswith(ONNX_PREFIX):
         from .depth_onnx import onnx_network
 
-        return onnx_network(Path(name.removeprefix("onnx:")), how)
+        return onnx_network(Path(name.removeprefix(ONNX_PREFIX)), how)
     # The hub's library would take a mistyped folder for a strange name of a repository.
     if Path(name).is_dir() or is_repository(name):
         return _of_transformers(name, how, accept_licence)

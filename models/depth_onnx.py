@@ -26,11 +26,10 @@ import torch
 from torch import Tensor
 
 from .. import MdeasError
-from .depth import DepthNetworkInfo, Kind, PreparedNetwork
+from .depth import ONNX_PREFIX, DepthNetworkInfo, Kind, PreparedNetwork
 from .depth_prepare import IMAGENET_MEAN, IMAGENET_STD, Preparation
 from .depth_runtime import Computation, Core, PerShape, onnx_session, openvino_core, settle
 
-PREFIX = "onnx:"
 _UNBOUNDED = (0.0, math.inf)
 _BYTES_A_PARAMETER = 4
 _KEYS = {
@@ -49,7 +48,7 @@ def onnx_network(path: Path, how: Computation) -> PreparedNetwork:
             it is not installed.
     """
     if not path.is_file():
-        raise MdeasError(f"no such file: {path}; give an ONNX file to --model {PREFIX}FILE")
+        raise MdeasError(f"no such file: {path}; give an ONNX file to --model {ONNX_PREFIX}FILE")
     about = _read_description(path.with_suffix(".json"))
     how = settle(how, path.stat().st_size // _BYTES_A_PARAMETER, auto="onnxruntime")
     if how.runtime == "torch":

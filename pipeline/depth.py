@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from .. import MdeasError
-from ..models.depth import DepthNetwork, create_depth_network
+from ..models.depth import ONNX_PREFIX, DepthNetwork, create_depth_network
 from ..models.depth_runtime import LARGE
 from ..models.device import choose_devices
 from .depth_archives import label_archives
@@ -87,7 +87,7 @@ def _computation(config: LabelDepthConfig, there: dict[str, Any]) -> tuple[str, 
     if config.runtime != "auto":
         return dtype, config.runtime
     # A folder's pictures have many sizes, and OpenVINO would compile the network for each.
-    any_size = "onnxruntime" if config.model.startswith("onnx:") else "torch"
+    any_size = "onnxruntime" if config.model.startswith(ONNX_PREFIX) else "torch"
     return dtype, there.get("runtime", "auto" if config.pictures is None else any_size)
 
 
